@@ -1,0 +1,108 @@
+"""Finds and reads the contract files: beside the package in a checkout, inside it in a wheel."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import yaml
+
+from conformance.contract.clauses import Clause, read_clauses
+from conformance.contract.messages import Message, read_messages
+from conformance.contract.operations import Operation, match, read_operations
+from conformance.contract.shapes import Shapes, Violation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class ContractError(Exception):
+    """The contract files cannot be read; the message says which one and why."""
+
+
+def contracts_dir() -> Path:
+    """Where the contract files are."""
+    package = Path(__file__).resolve().parents[1]
+    for place in (package / "_contracts", package.parent / "contracts"):
+        if (place / "clauses.yaml").is_file():
+            return place
+    raise ContractError(f"no contract files beside {package}: the installation is incomplete, install it anew")
+
+
+@dataclass(frozen=True)
+class Contract:
+    """One version of the contract, read only."""
+
+    version: str
+    digest: str
+    """SHA-256 over all contract files, in hex."""
+    clauses: dict[str, Clause]
+    operations: dict[str, Operation]
+    messages: dict[str, Message]
+    shapes: Shapes
+    causes: dict[str, Any]
+    """AsyncAPI's `x-conformance.causes`: what follows what, within which time."""
+
+    def violations(self, schema: str, value: Any) -> list[Violation]:
+        """How a value breaks a schema, by its path below `schemas/`."""
+        return self.shapes.violations(schema, value)
+
+    def message(self, side: str, kind: str) -> Message | None:
+        """The message of that type on that side (`to-dashboard`), if the contract has one."""
+        key = f"{side}.{kind.replace(':', '_')}"
+        return self.messages.get(key)
+
+    def operation(self, method: str, path: str, *, under_base: bool = True) -> str | None:
+        """The `operationId` that a request names."""
+        return match(self.operations, method, path, under_base=under_base)
+
+    def within(self, cause: str, message: str) -> float:
+        """The seconds within which a cause must have a message follow it."""
+        for effect in self.causes[cause]["effects"]:
+            if effect.get("message") == message:
+                return float(effect["within_ms"]) / 1000
+        raise KeyError(f"{cause} does not cause {message}")
+
+
+def _files(place: Path) -> Iterator[Path]:
+    yield from (place / name for name in ("clauses.yaml", "openapi.yaml", "asyncapi.yaml"))
+    yield from sorted((place / "schemas").rglob("*.json"))
+
+
+def _read_yaml(path: Path) -> Any:
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return yaml.load(path.read_bytes(), Loader=loader)  # noqa: S506 - the safe loader, in C where there is one
+
+
+@lru_cache(maxsize=1)
+def load_contract() -> Contract:
+    """The contract that this installation carries. Raises `ContractError`."""
+    place = contracts_dir()
+    try:
+        files = {path.relative_to(place).as_posix(): path for path in _files(place)}
+        digest = hashlib.sha256()
+        for name, path in files.items():
+            digest.update(name.encode() + b"\0" + path.read_bytes())
+        clauses, openapi, asyncapi = (
+            _read_yaml(files[n]) for n in ("clauses.yaml", "openapi.yaml", "asyncapi.yaml")
+        )
+        schemas = {
+            name.removeprefix("schemas/"): orjson.loads(path.read_bytes())
+            for name, path in files.items()
+            if name.startswith("schemas/")
+        }
+        return Contract(
+            version=str(clauses["contract"]["version"]),
+            digest=digest.hexdigest(),
+            clauses=read_clauses(clauses),
+            operations=read_operations(openapi),
+            messages=read_messages(asyncapi),
+            shapes=Shapes(schemas),
+            causes=asyncapi["x-conformance"]["causes"],
+        )
+    except (OSError, KeyError, ValueError, yaml.YAMLError) as error:
+        raise ContractError(f"the contract in {place} cannot be read: {type(error).__name__}: {error}") from error

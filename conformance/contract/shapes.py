@@ -1,0 +1,100 @@
+"""Judges shapes: jsonschema-rs on every value, and jsonschema once more on each violation before anyone is told.
+
+Two independent validators must agree that a value is wrong; where they do not, the fault is ours (`Disagreement`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import jsonschema_rs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from jsonschema.protocols import Validator
+
+BASE = "https://onsembl.ai/contracts/1.0/schemas/"
+
+
+class Disagreement(Exception):  # noqa: N818 - it is what it says: two validators disagree
+    """The two validators do not agree about a value: no verdict can rest on that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One way in which a value breaks its schema."""
+
+    pointer: str
+    keyword: str
+    expected: str
+    got: Any
+
+
+def _pointer(path: Any) -> str:
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
+
+
+def _value_at(value: Any, path: Any) -> Any:
+    for part in path:
+        value = value[part]
+    return value
+
+
+class Shapes:
+    """All schemas of the contract, compiled when first asked for."""
+
+    def __init__(self, schemas: Mapping[str, Any]) -> None:
+        self._schemas = schemas
+        self._fast: dict[str, jsonschema_rs.Draft202012Validator] = {}
+        self._slow: dict[str, Validator] = {}
+
+    @cached_property
+    def _fast_registry(self) -> jsonschema_rs.Registry:
+        return jsonschema_rs.Registry([(BASE + name, schema) for name, schema in self._schemas.items()])
+
+    def violations(self, name: str, value: Any) -> list[Violation]:
+        """How `value` breaks the schema at `schemas/<name>`; empty when it does not. Raises `Disagreement`."""
+        errors = list(self._fast_validator(name).iter_errors(value))
+        if not errors:
+            return []
+        slow = {(_pointer(e.absolute_path), str(e.validator)) for e in self._slow_validator(name).iter_errors(value)}
+        if not slow:
+            raise Disagreement(f"schemas/{name}: one validator refuses {value!r:.200}, the other accepts it")
+        return [self._violation(value, e) for e in errors]
+
+    def accepts(self, name: str, value: Any) -> bool:
+        """Whether `value` fits the schema."""
+        return self._fast_validator(name).is_valid(value)
+
+    @staticmethod
+    def _violation(value: Any, error: jsonschema_rs.ValidationError) -> Violation:
+        path = list(error.instance_path)
+        keyword = str(error.schema_path[-1]) if error.schema_path else "schema"
+        pointer = _pointer(path)
+        if keyword == "required":
+            name = str(error.message).split('"')[1] if '"' in str(error.message) else "?"
+            return Violation(f"{pointer}/{name}", "required", f"a field {name}", "nothing")
+        return Violation(pointer, keyword, str(error.message), _value_at(value, path))
+
+    def _fast_validator(self, name: str) -> jsonschema_rs.Draft202012Validator:
+        if name not in self._fast:
+            self._fast[name] = jsonschema_rs.Draft202012Validator(
+                {"$ref": BASE + name}, validate_formats=True, registry=self._fast_registry
+            )
+        return self._fast[name]
+
+    def _slow_validator(self, name: str) -> Validator:
+        if name not in self._slow:
+            from jsonschema import Draft202012Validator, FormatChecker  # noqa: PLC0415 - only once something is wrong
+            from referencing import Registry, Resource  # noqa: PLC0415
+
+            registry: Registry[Any] = Registry().with_resources(
+                [(BASE + n, Resource.from_contents(s)) for n, s in self._schemas.items()]
+            )
+            self._slow[name] = Draft202012Validator(
+                {"$ref": BASE + name}, registry=registry, format_checker=FormatChecker()
+            )
+        return self._slow[name]

@@ -1,0 +1,78 @@
+"""The plan: which cases a run intends, decided from the contract, the rules and the target before anything is sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from conformance.contract import Contract
+    from conformance.rule import Provocation, Rule
+    from conformance.target import Target
+
+PREFLIGHT = "preflight"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One provocation of the plan."""
+
+    id: str
+    provocation: Provocation
+    rules: tuple[str, ...]
+    """The rules it is meant to exercise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The intended cases, and what was left out for which reason."""
+
+    cases: tuple[Case, ...]
+    rules: frozenset[str]
+    """Rules that this run must exercise."""
+    left_out: Mapping[str, str]
+    """Case id → what the target does not offer."""
+    partial: bool = False
+    """Whether `only` narrowed it."""
+
+    @property
+    def size(self) -> int:
+        """How many cases are planned, preflight among them."""
+        return len(self.cases) + 1
+
+
+def make_plan(
+    rules: Iterable[Rule],
+    contract: Contract,
+    target: Target,
+    *,
+    level: str,
+    offers: frozenset[str],
+    only: str = "",
+) -> Plan:
+    """The plan for a level. A rule is planned when the clause it is written for (its first) counts at that level."""
+    wanted: dict[str, tuple[Provocation, list[str]]] = {}
+    left_out: dict[str, str] = {}
+    for rule in rules:
+        clause = contract.clauses[rule.clauses[0]]
+        in_level = clause.core or level == "full"
+        if not in_level or (clause.capability in target.withheld) or not _asked(rule, only):
+            continue
+        for provocation in rule.provocations:
+            if lacking := provocation.needs - offers:
+                left_out[provocation.id] = ", ".join(sorted(lacking))
+            else:
+                wanted.setdefault(provocation.id, (provocation, []))[1].append(rule.id)
+    cases = tuple(Case(i, p, tuple(r)) for i, (p, r) in wanted.items())
+    planned = frozenset(r for case in cases for r in case.rules)
+    return Plan(cases, planned, left_out, partial=bool(only))
+
+
+def _asked(rule: Rule, only: str) -> bool:
+    if not only:
+        return True
+    names = (rule.id, *rule.clauses, *(p.id for p in rule.provocations))
+    return any(fnmatchcase(name.lower(), pattern.lower()) for name in names for pattern in only.split(","))

@@ -1,0 +1,226 @@
+"""Runs a plan against a target: preflight, then many cases at once, then those that need a user to themselves."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from conformance.contract import Disagreement
+from conformance.engine.events import CaseFinished, CaseStarted, PlanMade, RunEvent, RunFinished
+from conformance.engine.plan import PREFLIGHT, Case, Plan, make_plan
+from conformance.engine.preflight import Stop, preflight
+from conformance.engine.result import Ledger, conclude
+from conformance.judge import judge_all
+from conformance.rule import Provocation
+from conformance.timeline import Note
+from conformance.world.credentials import Keyring
+from conformance.world.rest import open_session
+from conformance.world.site import Site
+from conformance.world.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+
+    from conformance.contract import Contract
+    from conformance.rule import Rule
+    from conformance.target import Target
+
+AT_ONCE = 12
+TICK = 0.05
+PAUSE = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a person asks of a run."""
+
+    level: str = "core"
+    only: str = ""
+    seed: int = 0
+    max_time: float = 300.0
+    at_once: int = AT_ONCE
+
+
+class Run:
+    """One run. `events()` yields what happens; `stop()` ends it early with a result of what was done."""
+
+    def __init__(self, target: Target, rules: Iterable[Rule], contract: Contract, options: Options) -> None:
+        self._target = replace(target, level=options.level)  # type: ignore[arg-type]
+        self._rules = {r.id: r for r in rules}
+        self._contract = contract
+        self._options = options
+        self._events: asyncio.Queue[RunEvent | None] = asyncio.Queue()
+        self._worlds: set[World] = set()
+        self._stopped = ""
+        self._task: asyncio.Task[None] | None = None
+        self._keyring = Keyring(self._target)
+
+    @property
+    def plan(self) -> Plan:
+        """What it intends."""
+        return make_plan(
+            self._rules.values(),
+            self._contract,
+            self._target,
+            level=self._options.level,
+            offers=self._offers(),
+            only=self._options.only,
+        )
+
+    def _offers(self) -> frozenset[str]:
+        offers = set()
+        if self._keyring.can_sign:
+            offers.add("signing-key")
+        if len(self._keyring.users) > 1:
+            offers.add("second-user")
+        return frozenset(offers)
+
+    def stop(self, why: str = "interrupted") -> None:
+        """Ends the run as soon as possible; what was done is judged and reported."""
+        self._stopped = self._stopped or why
+        if self._task is not None:
+            self._task.cancel()
+
+    async def events(self) -> AsyncIterator[RunEvent]:
+        """Everything that happens, the result last."""
+        started = time.monotonic()
+        plan = self.plan
+        ledger = Ledger(self._rules)
+        yield PlanMade(plan)
+        self._task = asyncio.create_task(self._guarded(plan))
+        while (event := await self._events.get()) is not None:
+            if isinstance(event, CaseFinished):
+                ledger.take(event)
+            yield event
+        yield RunFinished(
+            conclude(
+                ledger,
+                plan,
+                contract=self._contract,
+                target=self._target,
+                level=self._options.level,
+                seed=self._options.seed,
+                seconds=time.monotonic() - started,
+                stopped=self._stopped,
+            )
+        )
+
+    async def _guarded(self, plan: Plan) -> None:
+        watch = asyncio.create_task(self._watch_lag())
+        try:
+            async with asyncio.timeout(self._options.max_time):
+                await self._all(plan)
+        except TimeoutError:
+            self._stopped = f"--max-time {self._options.max_time:g} s was over"
+        except asyncio.CancelledError:
+            self._stopped = self._stopped or "interrupted"
+        finally:
+            watch.cancel()
+            self._events.put_nowait(None)
+
+    async def _all(self, plan: Plan) -> None:
+        async with open_session() as session:
+            site = Site(
+                self._target,
+                self._contract,
+                self._keyring,
+                session,
+                run_id=format(int(time.time() * 1000) % 36**6, "x"),
+            )
+            first = Case(PREFLIGHT, Provocation(preflight, budget=45.0), ())
+            await self._case(site, first, 0)
+            if self._stopped:
+                return
+            try:
+                await self._side_by_side(site, plan)
+            finally:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(5):
+                        await _clean_up(site)
+
+    async def _side_by_side(self, site: Site, plan: Plan) -> None:
+        gate = asyncio.Semaphore(self._options.at_once)
+
+        async def one(number: int, case: Case) -> None:
+            async with gate:
+                await self._case(site, case, number)
+
+        numbered = list(enumerate(plan.cases, 1))
+        async with asyncio.TaskGroup() as group:
+            for number, case in numbered:
+                if not case.provocation.alone:
+                    group.create_task(one(number, case))
+        for number, case in numbered:
+            if case.provocation.alone:
+                await self._case(site, case, number)
+
+    async def _case(self, site: Site, case: Case, number: int) -> None:
+        world = World(site, case.id, number=number, seed=self._options.seed)
+        self._worlds.add(world)
+        self._events.put_nowait(CaseStarted(case.id))
+        started = time.monotonic()
+        cut = error = ""
+        try:
+            async with asyncio.timeout(case.provocation.budget):
+                await case.provocation.script(world)
+        except TimeoutError:
+            cut = f"it took more than {case.provocation.budget:g} s"
+        except Stop as stop:
+            self._stopped = str(stop)
+        except asyncio.CancelledError:
+            cut = self._stopped or "interrupted"
+        except Exception as broken:  # noqa: BLE001 - a broken script is reported as ours and ends nobody else's case
+            error = _said(broken)
+        finally:
+            self._worlds.discard(world)
+        timeline = world.timeline()
+        judgements = ()
+        try:
+            judgements = tuple(judge_all(self._rules.values(), timeline))
+        except Disagreement as disagreement:
+            error = error or str(disagreement)
+        unmet = tuple(
+            f"{n.data['waited_for']} on {n.data['connection']}" for n in timeline.notes if n.kind == "unmet"
+        )
+        self._events.put_nowait(
+            CaseFinished(case.id, time.monotonic() - started, judgements, timeline, unmet, cut, error)
+        )
+        with suppress(TimeoutError):
+            async with asyncio.timeout(3):
+                await world.close()
+        if cut == (self._stopped or "interrupted"):
+            raise asyncio.CancelledError
+
+    async def _watch_lag(self) -> None:
+        """Notes on every open timeline when the tester itself paused, so that no backend answers for it."""
+        while True:
+            before = time.monotonic()
+            await asyncio.sleep(TICK)
+            over = time.monotonic() - before - TICK
+            if over > PAUSE:
+                for world in self._worlds:
+                    world.recorder.add(Note, kind="lag", data={"seconds": over})
+
+
+def _said(error: BaseException) -> str:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = f" at {trace.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{trace.tb_lineno}" if trace else ""
+    return f"{type(error).__name__}{place}: {error}"
+
+
+async def _clean_up(site: Site) -> None:
+    """Removes the agents this run made; a backend that cannot is left as it is."""
+    gate = asyncio.Semaphore(8)
+
+    async def remove(user: str, agent_id: str) -> None:
+        world = World(site, "clean-up")
+        index = site.keyring.users.index(user)
+        async with gate:
+            await world.user(index).rest.delete(f"/agents/{agent_id}")
+
+    await asyncio.gather(*(remove(user, agent) for user, made in site.made.items() for agent in made))

@@ -1,0 +1,95 @@
+"""A rule: how a clause is judged on a timeline. It does no I/O and knows no backend.
+
+`when` names the occasions on which the timeline exercised the clause; `check` judges one occasion and yields findings.
+A rule without an occasion has not been exercised, which is never the same as passed. Each rule carries named good and
+bad example timelines, from which its own tests and its documentation are derived, and the scripts that provoke it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from conformance.timeline import MISSING, Event
+
+if TYPE_CHECKING:
+    from conformance.scene import Scene
+    from conformance.timeline import Timeline
+    from conformance.world.world import World
+
+Script = Callable[["World"], Awaitable[None]]
+Example = Callable[["Scene"], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One breach of a clause, with the smallest evidence for it."""
+
+    says: str
+    """One sentence: what is wrong, in the words of the wire."""
+    where: Event | None = None
+    """The event that is wrong, or after which something is missing."""
+    pointer: str = ""
+    """JSON pointer into that event's message or body."""
+    expected: str = ""
+    got: Any = MISSING
+    evidence: tuple[Event, ...] = ()
+    """The other events without which the breach cannot be seen (its causes)."""
+    fault: str = "backend"
+    """Whose it is: backend, contract, environment or harness."""
+    setting: str = ""
+    """The setting that names a departure, where naming it makes it right."""
+    rule: str = ""
+    clauses: tuple[str, ...] = ()
+    case: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Provocation:
+    """A script with what it asks of the run."""
+
+    script: Script
+    alone: bool = False
+    """It needs the user to itself: it runs after all others."""
+    needs: frozenset[str] = frozenset()
+    """What the target must offer: second-user, signing-key, versions …"""
+    budget: float = 15.0
+    """Seconds after which it is ended."""
+
+    @property
+    def id(self) -> str:
+        """Stable: the file and the function it is written in."""
+        module = self.script.__module__.rsplit(".", 1)[-1]
+        return f"{module}/{self.script.__name__}".replace("_", "-")
+
+
+def provocation(
+    *, alone: bool = False, needs: str = "", budget: float = 15.0
+) -> Callable[[Script], Provocation]:
+    """Turns an `async def` over a `World` into a case; plain functions in `Rule.cases` are turned by themselves."""
+    return lambda script: Provocation(script, alone=alone, needs=frozenset(needs.split()), budget=budget)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How clauses are judged. One file holds all of it."""
+
+    id: str
+    clauses: tuple[str, ...]
+    judges: str
+    """One sentence: what this rule looks at."""
+    when: Callable[[Timeline], Iterable[Any]]
+    check: Callable[[Any, Timeline], Iterable[Finding]]
+    good: tuple[Example, ...]
+    bad: tuple[Example, ...]
+    cases: tuple[Script | Provocation, ...] = ()
+
+    @property
+    def provocations(self) -> tuple[Provocation, ...]:
+        """Its scripts as provocations."""
+        return tuple(c if isinstance(c, Provocation) else Provocation(c) for c in self.cases)
+
+    def stamped(self, finding: Finding, case: str) -> Finding:
+        """A finding of this rule in a case."""
+        return replace(finding, rule=self.id, clauses=finding.clauses or self.clauses, case=finding.case or case)

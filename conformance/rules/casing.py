@@ -1,0 +1,106 @@
+"""Statuses and types are the upper-case words of the contract, on every channel (CASE-1)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from conformance.rule import Finding, Rule
+from conformance.views import rest_agents, snapshot_items, statuses
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from conformance.scene import Scene
+    from conformance.timeline import Event, Timeline
+    from conformance.world.world import World
+
+WORDS = {
+    "status": frozenset({"ONLINE", "OFFLINE", "CONNECTING", "ERROR"}),
+    "type": frozenset({"CLAUDE", "GEMINI", "CODEX", "CUSTOM"}),
+    "activityState": frozenset({"IDLE", "PROCESSING", "QUEUED"}),
+    "errorType": frozenset({"CONNECTION", "EXECUTION", "RESOURCE", "UNKNOWN"}),
+}
+FIELDS = {"agent_type": "type", "agentType": "type"} | {name: name for name in WORDS}
+
+
+class Word(NamedTuple):
+    """A word that must come from one of the contract's lists."""
+
+    where: Event
+    pointer: str
+    enum: str
+    value: str
+
+
+def when(t: Timeline) -> Iterator[Word]:
+    """Every status and type word in REST answers, snapshots and events."""
+    places = [(i.where, i.pointer, i.value) for view in (rest_agents, snapshot_items, statuses) for i in view(t)]
+    for dashboard in t.dashboards:
+        places += ((f, "/payload", f.payload) for f in dashboard.of_kind("AGENT_CONNECTED", "AGENT_ERROR"))
+    for where, pointer, value in places:
+        for name, enum in FIELDS.items():
+            if isinstance(word := value.get(name), str):
+                yield Word(where, f"{pointer}/{name}", enum, word)
+
+
+def check(word: Word, _t: Timeline) -> Iterator[Finding]:
+    """The word is in its list."""
+    if word.value in WORDS[word.enum]:
+        return
+    kind = "in the wrong case" if word.value.upper() in WORDS[word.enum] else "not a word of the contract"
+    yield Finding(
+        f"{word.pointer.rsplit('/', 1)[-1]} {word.value!r:.40} is {kind}",
+        word.where,
+        word.pointer,
+        " or ".join(sorted(WORDS[word.enum])),
+        word.value,
+    )
+
+
+def upper_case(s: Scene) -> None:
+    s.lists(s.row("a1"), s.row("a2", status="ERROR", agent_type="CUSTOM"))
+    s.dashboard(s.item("a1", status="OFFLINE")).told("a1", activityState="IDLE")
+
+
+def rest_status(s: Scene) -> None:
+    s.lists(s.row("a1", status="online"))
+
+
+def rest_type(s: Scene) -> None:
+    s.shows(s.row("a1", agent_type="claude"))
+
+
+def socket_type(s: Scene) -> None:
+    s.dashboard().told("a1", type="claude")
+
+
+def snapshot_status(s: Scene) -> None:
+    s.dashboard(s.item("a1", status="online"))
+
+
+def unknown_word(s: Scene) -> None:
+    s.lists(s.row("a1", status="BUSY"))
+
+
+async def every_channel(world: World) -> None:
+    """An agent is shown over REST, in a snapshot and in events."""
+    user = world.user()
+    early = await user.dashboard()
+    agent = await user.agent(agentType="GEMINI")
+    beat = await agent.heartbeat()
+    await early.sees("AGENT_STATUS", agent, since=beat.seq)
+    await user.dashboard()
+    await user.rest.get("/agents")
+    await user.rest.get(f"/agents/{agent.id}")
+
+
+RULE = Rule(
+    id="casing.upper-case-words",
+    clauses=("CASE-1",),
+    judges="Every status and type in REST agents, snapshots and events is one of the contract's upper-case words.",
+    when=when,
+    check=check,
+    good=(upper_case,),
+    bad=(rest_status, rest_type, socket_type, snapshot_status, unknown_word),
+    cases=(every_channel,),
+)

@@ -1,0 +1,132 @@
+"""AGENT_DISCONNECT: announced once, in time, with what a dashboard needs to take the agent offline (DIS-1)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from conformance.rule import Finding, Rule
+from conformance.views import Loss, losses, watchers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from conformance.scene import Scene
+    from conformance.timeline import Connection, Timeline
+    from conformance.world.world import World
+
+Occasion = tuple["Loss", "Connection"]
+
+
+def when(t: Timeline) -> Iterator[Occasion]:
+    """Each loss of an agent, for each dashboard that watched long enough to be told or that was told."""
+    within = t.contract.within("agent.lost", "to-dashboard.AGENT_DISCONNECT")
+    for loss in losses(t):
+        for dashboard in watchers(t, loss.agent.user, loss.closed):
+            told = dashboard.about(loss.agent_id, "AGENT_DISCONNECT", after=_last_word(loss))
+            if told or min(dashboard.until, loss.back_at) >= loss.closed.at + within:
+                yield loss, dashboard
+
+
+def check(occasion: Occasion, t: Timeline) -> Iterator[Finding]:
+    """Exactly one, within a second, and in shape."""
+    loss, dashboard = occasion
+    within = t.contract.within("agent.lost", "to-dashboard.AGENT_DISCONNECT")
+    told = [f for f in dashboard.about(loss.agent_id, "AGENT_DISCONNECT", after=_last_word(loss)) if f.at <= loss.back_at]
+    expected = f"one AGENT_DISCONNECT within {within:g} s"
+    evidence = (loss.agent.opened, loss.closed)
+    if not told:
+        says = "the agent's socket ended and no AGENT_DISCONNECT told its dashboards: they show it online for ever"
+        yield Finding(says, loss.closed, "", expected, "none", evidence)
+        return
+    first, *more = told
+    if first.at > t.bound(loss.closed.at, within):
+        late = f"{first.at - loss.closed.at:.2f} s after the socket's end"
+        yield Finding("AGENT_DISCONNECT came late", first, "", expected, late, evidence)
+    for again in more:
+        yield Finding("the same loss was announced again", again, "", expected, len(told), (*evidence, first))
+    for v in t.contract.violations("messages/to-dashboard/AGENT_DISCONNECT.json", first.payload):
+        says = f"AGENT_DISCONNECT without {v.expected}" if v.keyword == "required" else "AGENT_DISCONNECT out of shape"
+        yield Finding(says, first, "/payload" + v.pointer, v.expected, v.got, evidence)
+
+
+def _last_word(loss: Loss) -> int:
+    """The agent's last own message: what comes after it about the agent's end belongs to this loss."""
+    return loss.agent.frames[-1].seq if loss.agent.frames else loss.agent.opened.seq
+
+
+def announced(s: Scene) -> None:
+    dashboard, agent = s.dashboard(), s.agent("a1")
+    dashboard.told("a1")
+    agent.closes()
+    dashboard.told_gone("a1", reason="connection closed")
+    s.wait(2)
+
+
+def announced_with_offline_status(s: Scene) -> None:
+    dashboard, agent = s.dashboard(), s.agent("a1")
+    agent.closes(by="fault", code=None)
+    dashboard.told("a1", status="OFFLINE")
+    dashboard.told_gone("a1")
+    s.wait(2)
+
+
+def never(s: Scene) -> None:
+    s.dashboard()
+    s.agent("a1").closes()
+    s.wait(2)
+
+
+def twice(s: Scene) -> None:
+    dashboard, agent = s.dashboard(), s.agent("a1")
+    agent.closes()
+    dashboard.told_gone("a1")
+    dashboard.told_gone("a1")
+    s.wait(2)
+
+
+def late(s: Scene) -> None:
+    dashboard, agent = s.dashboard(), s.agent("a1")
+    agent.closes()
+    s.wait(1.8)
+    dashboard.told_gone("a1")
+
+
+def without_timestamp(s: Scene) -> None:
+    dashboard, agent = s.dashboard(), s.agent("a1")
+    agent.closes()
+    dashboard.told_gone("a1", timestamp=...)
+    s.wait(2)
+
+
+async def agent_leaves(world: World) -> None:
+    """An agent closes its socket cleanly while a dashboard watches."""
+    user = world.user()
+    dashboard, agent = await user.dashboard(), await user.agent()
+    before = await agent.leave()
+    await dashboard.sees("AGENT_DISCONNECT", agent, since=before)
+    await user.rest.get(f"/agents/{agent.id}")
+    await world.quiet()
+
+
+async def agent_crashes(world: World) -> None:
+    """An agent's connection breaks without a handshake while two dashboards watch."""
+    user = world.user()
+    first, second = await user.dashboard(), await user.dashboard()
+    agent = await user.agent()
+    await agent.heartbeat()
+    before = await agent.crash()
+    await first.sees("AGENT_DISCONNECT", agent, since=before)
+    await second.sees("AGENT_DISCONNECT", agent, since=before)
+    await world.quiet()
+
+
+RULE = Rule(
+    id="disconnect.announced-once",
+    clauses=("DIS-1",),
+    judges="Each end of an agent's socket is followed by exactly one AGENT_DISCONNECT, in time and in shape.",
+    when=when,
+    check=check,
+    good=(announced, announced_with_offline_status),
+    bad=(never, twice, late, without_timestamp),
+    cases=(agent_leaves, agent_crashes),
+)

@@ -1,0 +1,87 @@
+"""The target: a backend's profile. Where it is, how to get in, what it promises, what is not allowed there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+BASE_PATH = "/api/v1"
+AGENT_WS = "/ws/agent"
+DASHBOARD_WS = "/ws/dashboard"
+SHARED_WS = "/ws"
+
+DEVELOPMENT_SECRET = "onsembl-development-secret-not-for-production"  # noqa: S105 - published on purpose, loopback only
+DEVELOPMENT_USERS = ("alice", "bob")
+
+
+class TargetError(Exception):
+    """The profile cannot be used; the message says what is wrong in it and what to write instead."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """One backend under judgement. `None` stands for "not named": the contract's own value then holds."""
+
+    url: str
+    name: str = ""
+    base_path: str | None = None
+    agent_ws: str | None = None
+    dashboard_ws: str | None = None
+    tokens: tuple[str, ...] = field(default=(), repr=False)
+    jwt_secret: str = field(default="", repr=False)
+    users: tuple[str, ...] = ()
+    claims: Mapping[str, str] = field(default_factory=dict)
+    """Claims the backend wants in each token beside the contract's (`iss`, `aud`)."""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    level: Literal["core", "full"] = "core"
+    withheld: tuple[str, ...] = ()
+    """Capabilities this backend does not promise."""
+    clock_tolerance: float = 60.0
+    init_timeout: float = 30.0
+    bundled: bool = False
+    """Whether it is the reference implementation that this run itself started."""
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port, without a trailing slash."""
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc}"
+
+    @property
+    def ws_origin(self) -> str:
+        """The same for sockets."""
+        return self.origin.replace("http", "ws", 1)
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether it is on this machine."""
+        host = (urlsplit(self.url).hostname or "").rstrip(".")
+        return host in {"localhost", "::1"} or host.startswith("127.")
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must never reach a log or a report."""
+        return tuple(s for s in (*self.tokens, self.jwt_secret, *self.headers.values()) if s)
+
+    @property
+    def label(self) -> str:
+        """How reports name it."""
+        return self.name or self.url
+
+
+def check_url(url: str) -> str:
+    """A usable http(s) URL, else `TargetError`."""
+    parts = urlsplit(url)
+    if parts.scheme in {"ws", "wss"}:
+        raise TargetError(f"{url}: give the http(s) URL; the socket paths follow from it (see --agent-ws)")
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise TargetError(f"{url!r} is no URL: write it like http://localhost:3001, or name a target.toml")
+    try:
+        _ = parts.port
+    except ValueError as error:
+        raise TargetError(f"{url!r}: {error}") from error
+    return url

@@ -1,0 +1,367 @@
+"""The timeline: everything that passed between the tester and a backend, in order, on the tester's clock.
+
+Events are frozen facts. They hold what was on the wire, never what we make of it; `reading.py` interprets, rules judge.
+Times are seconds since the start of the recording (`at`); `Timeline.epoch` is the Unix time of that start.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from conformance import reading
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from conformance.contract import Contract
+
+
+class Missing(Enum):
+    """The one value that stands for "there was none", where `None` could be data."""
+
+    MISSING = "missing"
+
+    def __repr__(self) -> str:
+        return "MISSING"
+
+
+MISSING: Final = Missing.MISSING
+
+VALID: Final = "valid"
+"""The credential label of a request or socket that carries its user's good token."""
+
+Direction = Literal["to_server", "to_client"]
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One REST request and what came back: a response, or the reason why there was none."""
+
+    seq: int
+    at: float
+    ended: float
+    user: str
+    credential: str
+    method: str
+    path: str
+    """The path as in the contract, below the base path: `/agents/a1`."""
+    operation: str | None
+    """The contract's `operationId`, where the path and method name one."""
+    under_base: bool = True
+    query: Mapping[str, str] = field(default_factory=dict)
+    request_headers: Mapping[str, str] = field(default_factory=dict)
+    request: Any = MISSING
+    """The JSON value sent as body."""
+    status: int = 0
+    """The HTTP status; 0 when no response came."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Response headers, names in lower case."""
+    text: str = ""
+    value: Any = MISSING
+    """The body as JSON value, when it is one."""
+    failure: str = ""
+    """Why there is no (whole) response: refused, dns, tls, time-out, too-large, broken."""
+
+    @property
+    def label(self) -> str:
+        """How a person names it: `GET /agents/{agentId}`."""
+        path = reading.template(self.path) if self.operation else self.path
+        return f"{self.method} {path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A socket that was opened, or refused at the handshake (`status` other than 101)."""
+
+    seq: int
+    at: float
+    connection: str
+    user: str
+    credential: str
+    channel: str
+    """agent, dashboard or shared: which of the contract's channels the path stands for."""
+    role: str
+    """What the tester plays on it: agent or dashboard."""
+    status: int
+    query: Mapping[str, str] = field(default_factory=dict)
+    failure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One frame on a socket, with lenient views of what it says (`kind`, `payload`, …)."""
+
+    seq: int
+    at: float
+    connection: str
+    direction: Direction
+    text: str | None = None
+    binary: bytes | None = None
+    value: Any = MISSING
+
+    @property
+    def is_sent(self) -> bool:
+        """Whether the tester sent it."""
+        return self.direction == "to_server"
+
+    @property
+    def type(self) -> str:
+        """The type as written, or an empty string."""
+        kind = self.value.get("type") if isinstance(self.value, dict) else None
+        return kind if isinstance(kind, str) else ""
+
+    @property
+    def kind(self) -> str:
+        """The contract's name for the type, whatever its spelling (`DASHBOARD_CONNECTED` is `dashboard:connected`)."""
+        return reading.canonical_type(self.type)
+
+    @property
+    def payload(self) -> dict[str, Any]:
+        """The payload, wherever an older envelope keeps it; empty when there is none."""
+        return reading.payload(self.value)
+
+    @property
+    def id(self) -> str | None:
+        """The envelope's id, if it is a string."""
+        value = self.value.get("id") if isinstance(self.value, dict) else None
+        return value if isinstance(value, str) else None
+
+    @property
+    def label(self) -> str:
+        """How a person names it."""
+        return self.type or ("a binary frame" if self.binary is not None else "a frame without type")
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The end of a socket. `by` says who ended it: backend, tester, or fault (cut without a handshake)."""
+
+    seq: int
+    at: float
+    connection: str
+    by: str
+    code: int | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something the tester knows and the wire does not say (a departure, a fence, a pause of its own)."""
+
+    seq: int
+    at: float
+    kind: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+Event = Exchange | Opened | Frame | Closed | Note
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What holds for this target beside the contract: tolerances of the tester, promises of the profile. Seconds."""
+
+    slack: float = 0.25
+    """Added to every time bound, for the tester's own delays."""
+    clock_tolerance: float = 60.0
+    """UNIT-1: how far the backend's clock may be from the tester's."""
+    init_timeout: float = 30.0
+    """WSA-3: how long a socket may stay without a role message."""
+    heartbeat_interval: float = 30.0
+    """DIS-3: the interval where the backend advertises none."""
+    level: str = "core"
+
+
+class Connection:
+    """One socket on a timeline: its opening, its frames in order, its end."""
+
+    def __init__(self, opened: Opened, timeline: Timeline) -> None:
+        self.opened = opened
+        self.id = opened.connection
+        self.user = opened.user
+        self.credential = opened.credential
+        self.channel = opened.channel
+        self._timeline = timeline
+        self.frames: list[Frame] = []
+        self.closed: Closed | None = None
+
+    @cached_property
+    def sent(self) -> list[Frame]:
+        """Frames from the tester."""
+        return [frame for frame in self.frames if frame.is_sent]
+
+    @cached_property
+    def received(self) -> list[Frame]:
+        """Frames from the backend."""
+        return [frame for frame in self.frames if not frame.is_sent]
+
+    @property
+    def until(self) -> float:
+        """Up to when this connection was watched."""
+        return self.closed.at if self.closed else self._timeline.end
+
+    @cached_property
+    def init(self) -> Frame | None:
+        """The first role message sent on it (AGENT_CONNECT or DASHBOARD_INIT)."""
+        return next((f for f in self.sent if f.type in {"AGENT_CONNECT", "DASHBOARD_INIT"}), None)
+
+    @cached_property
+    def role(self) -> str:
+        """Agent or dashboard, by its role message, else by what the tester meant it to be."""
+        if self.init is None:
+            return self.opened.role
+        return "agent" if self.init.type == "AGENT_CONNECT" else "dashboard"
+
+    @cached_property
+    def accepted(self) -> Frame | None:
+        """The backend's yes to the role message: ACK for an agent; DASHBOARD_READY (or what stands for it) else."""
+        if self.init is None:
+            return None
+        later = (f for f in self.received if f.seq > self.init.seq)
+        if self.role == "agent":
+            return next((f for f in later if f.kind == "ACK" and f.payload.get("success") is not False), None)
+        return next((f for f in later if f.kind in {"DASHBOARD_READY", "ACK"}), None)
+
+    @cached_property
+    def agent_id(self) -> str | None:
+        """The id of the agent on this connection: the ACK's (CON-1), else the announced one."""
+        if self.role != "agent" or self.init is None:
+            return None
+        for frame in (self.accepted, self.init):
+            value = frame.payload.get("agentId") if frame else None
+            if isinstance(value, str) and value:
+                return value
+        return None
+
+    @cached_property
+    def snapshots(self) -> list[Frame]:
+        """Every `dashboard:connected` received."""
+        return self.of_kind("dashboard:connected")
+
+    def of_kind(self, *kinds: str, after: int = -1, before: float = float("inf")) -> list[Frame]:
+        """Frames from the backend of these kinds, after an event's `seq` and up to a time."""
+        return [f for f in self.received if f.kind in kinds and f.seq > after and f.at <= before]
+
+    def about(self, agent_id: str, *kinds: str, after: int = -1) -> list[Frame]:
+        """Frames of these kinds that speak of this agent."""
+        return [f for f in self.of_kind(*kinds, after=after) if reading.agent_id(f.payload) == agent_id]
+
+
+class Timeline:
+    """All events of one case, in order, with the views that rules need."""
+
+    def __init__(  # noqa: PLR0913 - plain facts, all by name
+        self,
+        events: Iterable[Event],
+        *,
+        contract: Contract,
+        terms: Terms | None = None,
+        epoch: float = 0.0,
+        case: str = "",
+        end: float | None = None,
+    ) -> None:
+        self.events: tuple[Event, ...] = tuple(events)
+        self.contract = contract
+        self.terms = terms or Terms()
+        self.epoch = epoch
+        self.case = case
+        last = max((getattr(e, "ended", e.at) for e in self.events), default=0.0)
+        self.end = last if end is None else end
+
+    @cached_property
+    def exchanges(self) -> tuple[Exchange, ...]:
+        """Every REST exchange, in order of sending."""
+        return tuple(e for e in self.events if isinstance(e, Exchange))
+
+    def calls(self, *operations: str, status: int | None = None, version: str | None = "1") -> Iterator[Exchange]:
+        """Exchanges of these operations with a good token; only the current API version, unless `version` is None."""
+        for e in self.exchanges:
+            if e.operation not in operations or e.credential != VALID or (status and e.status != status):
+                continue
+            if version is None or e.request_headers.get("x-api-version", "1") == version:
+                yield e
+
+    @cached_property
+    def notes(self) -> tuple[Note, ...]:
+        """What the tester noted."""
+        return tuple(e for e in self.events if isinstance(e, Note))
+
+    @cached_property
+    def connections(self) -> tuple[Connection, ...]:
+        """Every socket, also those refused at the handshake."""
+        found: dict[str, Connection] = {}
+        for event in self.events:
+            match event:
+                case Opened():
+                    found[event.connection] = Connection(event, self)
+                case Frame() if event.connection in found:
+                    found[event.connection].frames.append(event)
+                case Closed() if event.connection in found:
+                    found[event.connection].closed = found[event.connection].closed or event
+                case _:
+                    pass
+        return tuple(found.values())
+
+    def connection(self, name: str) -> Connection | None:
+        """The socket of that name."""
+        return self._by_name.get(name)
+
+    @cached_property
+    def _by_name(self) -> dict[str, Connection]:
+        return {c.id: c for c in self.connections}
+
+    @cached_property
+    def agents(self) -> tuple[Connection, ...]:
+        """Sockets on which an agent was accepted with a good token."""
+        return tuple(c for c in self.connections if c.role == "agent" and c.accepted and c.credential == VALID)
+
+    @cached_property
+    def dashboards(self) -> tuple[Connection, ...]:
+        """Sockets on which a dashboard announced itself with a good token, speaking the current version."""
+        return tuple(
+            c
+            for c in self.connections
+            if c.role == "dashboard" and c.init and c.credential == VALID and c.opened.query.get("v", "1") == "1"
+        )
+
+    def dashboards_of(self, user: str) -> list[Connection]:
+        """The dashboards of one user."""
+        return [c for c in self.dashboards if c.user == user]
+
+    @cached_property
+    def owners(self) -> dict[str, str]:
+        """Agent id → user, for every agent that was accepted on this timeline."""
+        return {c.agent_id: c.user for c in self.agents if c.agent_id}
+
+    def wall(self, at: float) -> float:
+        """The Unix time, in milliseconds, of a moment on this timeline."""
+        return (self.epoch + at) * 1000
+
+    def lag(self, start: float, end: float) -> float:
+        """The longest pause of the tester itself between two moments, in seconds: no backend answers for it."""
+        pauses = (n.data.get("seconds", 0.0) for n in self.notes if n.kind == "lag" and start <= n.at <= end + 1)
+        return max(pauses, default=0.0)
+
+    def bound(self, start: float, within: float) -> float:
+        """The moment by which something must have come that may take `within` seconds from `start`."""
+        return start + within + self.terms.slack + self.lag(start, start + within)
+
+    def only(self, *events: Event) -> Timeline:
+        """The same timeline reduced to these events (the smallest evidence)."""
+        return Timeline(
+            sorted(events, key=lambda e: e.seq), contract=self.contract, terms=self.terms, epoch=self.epoch, case=self.case
+        )
+
+    def with_terms(self, **changes: Any) -> Timeline:
+        """The same events under other terms."""
+        return Timeline(
+            self.events,
+            contract=self.contract,
+            terms=replace(self.terms, **changes),
+            epoch=self.epoch,
+            case=self.case,
+            end=self.end,
+        )

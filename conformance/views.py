@@ -1,0 +1,153 @@
+"""What rules look at, found on a timeline: agent rows in REST answers, snapshot items, causes with their events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from conformance import reading
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from conformance.timeline import Closed, Connection, Event, Exchange, Frame, Timeline
+
+OK = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """An agent as some answer or message showed it."""
+
+    where: Exchange | Frame
+    pointer: str
+    value: dict[str, Any]
+
+    @property
+    def agent_id(self) -> str | None:
+        """Its id, under whatever name."""
+        return reading.agent_id(self.value)
+
+
+def rest_agents(t: Timeline, *operations: str) -> Iterator[Item]:
+    """Every agent object in a 200 of these operations (by default all that answer with agents)."""
+    for e in t.calls(*(operations or ("listAgents", "getAgent", "renameAgent")), status=OK):
+        if e.operation == "listAgents":
+            for index, row in enumerate(reading.rows(e.value) or ()):
+                if isinstance(row, dict):
+                    yield Item(e, f"/data/{index}", row)
+        elif (found := reading.one(e.value)) is not None:
+            yield Item(e, "/data", found)
+
+
+def snapshot_items(t: Timeline) -> Iterator[Item]:
+    """Every agent object in a snapshot."""
+    for dashboard in t.dashboards:
+        for frame in dashboard.snapshots:
+            yield from items_of(frame)
+
+
+def items_of(snapshot: Frame) -> Iterator[Item]:
+    """The agent objects of one snapshot."""
+    agents = snapshot.payload.get("agents")
+    for index, item in enumerate(agents if isinstance(agents, list) else ()):
+        if isinstance(item, dict):
+            yield Item(snapshot, f"/payload/agents/{index}", item)
+
+
+def statuses(t: Timeline) -> Iterator[Item]:
+    """Every AGENT_STATUS a dashboard received."""
+    for dashboard in t.dashboards:
+        for frame in dashboard.of_kind("AGENT_STATUS"):
+            yield Item(frame, "/payload", frame.payload)
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """A heartbeat that the backend accepted, and the agent's socket it came on."""
+
+    agent: Connection
+    sent: Frame
+    answer: Frame
+
+    @property
+    def agent_id(self) -> str:
+        """Whose it is."""
+        return self.agent.agent_id or ""
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """What it reported, as the four numbers."""
+        return reading.reported(self.sent.payload.get("healthMetrics"))
+
+
+def heartbeats(t: Timeline) -> Iterator[Heartbeat]:
+    """Every accepted heartbeat: valid, from the agent's own socket, and not answered by an ERROR."""
+    for agent in t.agents:
+        accepted = agent.accepted
+        for sent in agent.sent:
+            if sent.type != "AGENT_HEARTBEAT" or accepted is None or sent.seq < accepted.seq or not _is_valid(t, sent):
+                continue
+            if sent.payload.get("agentId") not in {agent.agent_id, agent.init and agent.init.payload.get("agentId")}:
+                continue
+            answer = next(
+                (
+                    f
+                    for f in agent.received
+                    if f.seq > sent.seq and (f.kind == "SERVER_HEARTBEAT" or _refers(f, sent))
+                ),
+                None,
+            )
+            if answer is not None and answer.kind != "ERROR":
+                yield Heartbeat(agent, sent, answer)
+
+
+def _is_valid(t: Timeline, frame: Frame) -> bool:
+    message = t.contract.message("from-agent", frame.type)
+    return message is not None and t.contract.shapes.accepts(message.schema, frame.payload)
+
+
+def _refers(answer: Frame, sent: Frame) -> bool:
+    named = answer.payload.get("messageId", answer.payload.get("originalMessageId"))
+    return sent.id is not None and named == sent.id
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """The end of an agent's last socket: afterwards it has no connection."""
+
+    agent: Connection
+    closed: Closed
+    back_at: float
+    """When it connected again on this timeline; infinite when it did not."""
+
+    @property
+    def agent_id(self) -> str:
+        """Whose it is."""
+        return self.agent.agent_id or ""
+
+
+def losses(t: Timeline) -> Iterator[Loss]:
+    """Every end of an agent's socket that left it without a connection."""
+    for agent in t.agents:
+        if agent.closed is None or agent.agent_id is None:
+            continue
+        others = [a for a in t.agents if a is not agent and a.agent_id == agent.agent_id and a.user == agent.user]
+        end = agent.closed.at
+        if any(a.opened.at <= end < a.until for a in others):
+            continue
+        yield Loss(agent, agent.closed, min((a.opened.at for a in others if a.opened.at > end), default=float("inf")))
+
+
+def watchers(t: Timeline, user: str, cause: Event) -> Iterator[Connection]:
+    """Dashboards of a user that had their snapshot before a cause, and subscribed to everything."""
+    for dashboard in t.dashboards_of(user):
+        ready = next(iter(dashboard.snapshots), dashboard.accepted)
+        if ready is not None and ready.seq < cause.seq and dashboard.until > cause.at and not narrowed(dashboard):
+            yield dashboard
+
+
+def narrowed(dashboard: Connection) -> bool:
+    """Whether it asked for less than everything."""
+    asked = dashboard.init is not None and dashboard.init.payload.get("subscriptions")
+    return bool(asked) or any(f.type.startswith("DASHBOARD_") and "SUBSCRIBE" in f.type for f in dashboard.sent)

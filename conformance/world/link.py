@@ -1,0 +1,268 @@
+"""One socket of the tester's, recorded frame by frame. It answers server PINGs and keeps everything within bounds."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+import orjson
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+
+from conformance.timeline import MISSING, VALID, Closed, Frame, Opened
+from conformance.world.rest import failure_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conformance.world.recorder import Recorder
+    from conformance.world.site import Site
+
+MAX_FRAME = 4 * 1024 * 1024
+OPEN_SECONDS = 5.0
+CONTRACT_SECONDS = 1.0
+"""The bound of most events (STA-4, DIS-1, HB-1)."""
+
+
+
+class Link:
+    """One socket. Made by `open_link`."""
+
+    def __init__(self, site: Site, recorder: Recorder, name: str) -> None:
+        self._site = site
+        self._recorder = recorder
+        self.name = name
+        self.status = 0
+        self.frames: list[Frame] = []
+        self.closed: Closed | None = None
+        self._socket: ClientConnection | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._news = asyncio.Event()
+        self._count = 0
+        self._left = ""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether frames can still be sent."""
+        return self._socket is not None and self.closed is None
+
+    async def open(  # noqa: PLR0913 - each is a part of a handshake
+        self,
+        *,
+        user: str,
+        channel: str,
+        role: str,
+        credential: str = VALID,
+        in_query: bool = True,
+        query: dict[str, str] | None = None,
+        headers: dict[str, str] | None = None,
+        token: str | None = None,
+    ) -> None:
+        """The handshake; a refusal is recorded, not raised."""
+        site = self._site
+        value = token if token is not None else site.keyring.credential(credential, user)
+        asked = dict(query or {})
+        sent = {**site.target.headers, **(headers or {})}
+        if value is not None and in_query:
+            asked["token"] = value
+        elif value is not None:
+            sent["Authorization"] = f"Bearer {value}".rstrip()
+        url = site.target.ws_origin + site.sockets[channel] + (f"?{urlencode(asked)}" if asked else "")
+        at, failure = self._recorder.now, ""
+        try:
+            self._socket = await connect(
+                url,
+                additional_headers=sent,
+                compression=None,
+                max_size=MAX_FRAME,
+                max_queue=1024,
+                open_timeout=OPEN_SECONDS,
+                close_timeout=1.0,
+                ping_interval=None,
+                proxy=None,
+                user_agent_header="onsembl-conformance",
+            )
+            self.status = 101
+        except InvalidStatus as refusal:
+            self.status = refusal.response.status_code
+        except (InvalidHandshake, OSError, TimeoutError, ValueError) as error:
+            failure = failure_of(error)
+        self._recorder.add(
+            Opened,
+            at=at,
+            connection=self.name,
+            user=user,
+            credential=credential,
+            channel=channel,
+            role=role,
+            status=self.status,
+            query=dict(query or {}),
+            failure=failure,
+        )
+        if self._socket is not None:
+            self._reader = asyncio.create_task(self._read(self._socket), name=f"read {self.name}")
+
+    async def _read(self, ws: ClientConnection) -> None:
+        try:
+            while not self._recorder.full:
+                self._take(await ws.recv())
+            self._recorder.note("flood", connection=self.name)
+            await ws.close()
+        except ConnectionClosed as end:
+            self._ended(end)
+        finally:
+            self._news.set()
+
+    def _ended(self, end: ConnectionClosed) -> None:
+        by_backend = end.sent is None or bool(end.rcvd_then_sent)
+        close = end.rcvd if by_backend else end.sent
+        self.closed = self._recorder.add(
+            Closed,
+            connection=self.name,
+            by=self._left or ("backend" if by_backend else "tester"),
+            code=close.code if close else None,
+            reason=close.reason if close else "",
+        )
+
+    def _take(self, data: str | bytes) -> None:
+        value: Any = MISSING
+        text = binary = None
+        if isinstance(data, str):
+            text = data
+            with contextlib.suppress(ValueError):
+                value = orjson.loads(data)
+        else:
+            binary = data[:1000]
+        frame = self._recorder.add(
+            Frame,
+            connection=self.name,
+            direction="to_client",
+            text=text,
+            binary=binary,
+            value=value,
+            size=len(data),
+        )
+        self.frames.append(frame)
+        self._news.set()
+        if frame.type == "PING":
+            echo = {k: frame.payload[k] for k in ("timestamp", "sequence") if k in frame.payload}
+            self._pong = asyncio.create_task(self.send("PONG", echo))
+
+    async def send(self, kind: str, payload: Any = None, **envelope: Any) -> Frame:
+        """A message. Envelope fields given replace the usual ones; `...` leaves one out."""
+        self._count += 1
+        message = {
+            "type": kind,
+            "id": f"{self.name}.{self._count}",
+            "timestamp": int(time.time() * 1000),
+            "payload": {} if payload is None else payload,
+        } | envelope
+        message = {k: v for k, v in message.items() if v is not ...}
+        return await self.send_text(orjson.dumps(message).decode(), value=message)
+
+    async def send_text(self, text: str, value: Any = MISSING) -> Frame:
+        """A text frame as it is; `value` is the JSON it holds, if it holds one."""
+        frame = self._recorder.add(
+            Frame, connection=self.name, direction="to_server", text=text[:2000], value=value, size=min(len(text), 2000)
+        )
+        await self._write(text)
+        return frame
+
+    async def send_binary(self, data: bytes) -> Frame:
+        """A binary frame."""
+        frame = self._recorder.add(Frame, connection=self.name, direction="to_server", binary=data[:1000])
+        await self._write(data)
+        return frame
+
+    async def _write(self, data: str | bytes) -> None:
+        if self._socket is None:
+            return
+        with contextlib.suppress(ConnectionClosed, TimeoutError):
+            async with asyncio.timeout(OPEN_SECONDS):
+                await self._socket.send(data)
+
+    async def until(
+        self,
+        *kinds: str,
+        since: int = -1,
+        within: float = CONTRACT_SECONDS,
+        where: Callable[[Frame], bool] | None = None,
+    ) -> Frame | None:
+        """The first frame of these kinds after an event's `seq`; None when none comes in time or the socket ends.
+
+        It looks on a little longer than `within`, so that late can be told from never.
+        """
+
+        def fits(frame: Frame) -> bool:
+            return frame.seq > since and (not kinds or frame.kind in kinds) and (where is None or where(frame))
+
+        patience = within + self._site.terms.slack + 0.3
+        found = await self._first(fits, patience)
+        if found is None:
+            self._recorder.note("unmet", connection=self.name, waited_for=" or ".join(kinds), seconds=patience)
+        return found
+
+    async def _first(self, fits: Callable[[Frame], bool], patience: float) -> Frame | None:
+        seen = 0
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                while True:
+                    while seen < len(self.frames):
+                        seen += 1
+                        if fits(self.frames[seen - 1]):
+                            return self.frames[seen - 1]
+                    if not self.is_open:
+                        return None
+                    self._news.clear()
+                    await self._news.wait()
+        return None
+
+    async def answer(self, sent: Frame, *kinds: str, within: float = CONTRACT_SECONDS) -> Frame | None:
+        """The answer to a message: of these kinds, or ACK/ERROR that names it."""
+
+        def answers(frame: Frame) -> bool:
+            if frame.kind in kinds:
+                return True
+            named = frame.payload.get("messageId", frame.payload.get("originalMessageId"))
+            return frame.kind in {"ACK", "ERROR"} and (sent.id is None or named in {sent.id, None})
+
+        return await self.until(since=sent.seq, within=within, where=answers)
+
+    async def ended(self, within: float) -> Closed | None:
+        """The end of the socket, if it comes in time."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within + self._site.terms.slack):
+                while self.is_open:
+                    self._news.clear()
+                    await self._news.wait()
+        return self.closed
+
+    async def fence(self) -> None:
+        """Waits until everything sent before on this socket has been dealt with: a PING and whatever answers it."""
+        if not self.is_open or not self._site.answers_ping:
+            return
+        number = self._count + 1
+        ping = await self.send("PING", {"timestamp": int(time.time() * 1000), "sequence": number})
+        await self.answer(ping, "PONG", within=2.0)
+
+    async def close(self, code: int = 1000) -> None:
+        """A clean end."""
+        if self._socket is not None and self.closed is None:
+            self._left = "tester"
+            await self._socket.close(code)
+        await self._finish()
+
+    async def drop(self) -> None:
+        """A cut without a handshake, as a crashed process leaves it."""
+        if self._socket is not None and self.closed is None:
+            self._left = "fault"
+            self._socket.transport.abort()
+        await self._finish()
+
+    async def _finish(self) -> None:
+        if self._reader is not None:
+            await asyncio.wait([self._reader], timeout=2.0)
+            self._reader.cancel()

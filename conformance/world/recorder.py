@@ -1,0 +1,65 @@
+"""Writes events onto a timeline, stamps them, and keeps the whole within bounds whatever a backend sends."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from conformance.timeline import Event, Note, Terms, Timeline
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conformance.contract import Contract
+
+E = TypeVar("E", bound=Event)
+
+MAX_EVENTS = 20_000
+MAX_BYTES = 32 * 1024 * 1024
+
+
+class Recorder:
+    """One timeline in the making."""
+
+    def __init__(self, contract: Contract, *, case: str = "", clock: Callable[[], float] = time.monotonic) -> None:
+        self._contract = contract
+        self._case = case
+        self._clock = clock
+        self._start = clock()
+        self._epoch = time.time()
+        self._events: list[Event] = []
+        self._bytes = 0
+
+    @property
+    def now(self) -> float:
+        """Seconds since the start."""
+        return self._clock() - self._start
+
+    @property
+    def last(self) -> int:
+        """The `seq` of the latest event."""
+        return len(self._events) - 1
+
+    @property
+    def full(self) -> bool:
+        """Whether the bounds are reached; then nothing more is taken and the case must end."""
+        return len(self._events) >= MAX_EVENTS or self._bytes >= MAX_BYTES
+
+    def add(self, kind: type[E], *, size: int = 0, **fields: Any) -> E:
+        """An event, now (or at the `at` given)."""
+        fields.setdefault("at", self.now)
+        event = kind(seq=len(self._events), **fields)
+        if not self.full:
+            self._events.append(event)
+            self._bytes += size
+        return event
+
+    def note(self, kind: str, **data: Any) -> None:
+        """Something that the tester knows and the wire does not say."""
+        self.add(Note, kind=kind, data=data)
+
+    def timeline(self, terms: Terms) -> Timeline:
+        """What has been recorded so far."""
+        return Timeline(
+            self._events, contract=self._contract, terms=terms, epoch=self._epoch, case=self._case, end=self.now
+        )

@@ -1,0 +1,157 @@
+"""REST requests on the timeline. Bodies, time and redirects are bounded: whatever comes back is data."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+import aiohttp
+import orjson
+from yarl import URL
+
+from conformance.timeline import MISSING, VALID, Exchange
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from conformance.contract import Contract
+    from conformance.world.recorder import Recorder
+    from conformance.world.site import Site
+
+MAX_BODY = 4 * 1024 * 1024
+REQUEST_SECONDS = 8.0
+KEPT_HEADERS = frozenset(
+    "content-type content-length content-encoding www-authenticate allow location retry-after x-request-id "
+    "x-api-version date server".split()
+)
+
+
+def failure_of(error: BaseException) -> str:
+    """The word for why there was no response: refused, dns, tls, time-out, broken."""
+    match error:
+        case aiohttp.ClientConnectorDNSError() | socket.gaierror():
+            return "dns"
+        case aiohttp.ClientSSLError() | ssl.SSLError():
+            return "tls"
+        case TimeoutError():
+            return "time-out"
+        case aiohttp.ClientConnectorError() | ConnectionRefusedError():
+            return "refused"
+    return "broken"
+
+
+def open_session() -> aiohttp.ClientSession:
+    """A session for a whole run. It keeps connections for less time than servers do, so none is met half closed."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=64, keepalive_timeout=1.5),
+        auto_decompress=False,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=REQUEST_SECONDS, sock_connect=3.0),
+    )
+
+
+class Rest:
+    """A user's REST client."""
+
+    def __init__(self, site: Site, recorder: Recorder, user: str) -> None:
+        self._site = site
+        self._recorder = recorder
+        self.user = user
+
+    async def get(self, path: str, **options: Any) -> Exchange:
+        """GET; options as for `call`."""
+        return await self.call("GET", path, **options)
+
+    async def patch(self, path: str, body: Any, **options: Any) -> Exchange:
+        """PATCH with a JSON body."""
+        return await self.call("PATCH", path, body=body, **options)
+
+    async def delete(self, path: str, **options: Any) -> Exchange:
+        """DELETE."""
+        return await self.call("DELETE", path, **options)
+
+    async def all_agents(self, **options: Any) -> list[Exchange]:
+        """GET /agents, page after page until one is not full (at most 50 pages)."""
+        from conformance import reading  # noqa: PLC0415 - avoids a cycle at import
+
+        pages: list[Exchange] = []
+        for number in range(50):
+            page = await self.get("/agents", query={"limit": "100", "offset": str(100 * number)}, **options)
+            pages.append(page)
+            if len(reading.rows(page.value) or ()) < 100:  # noqa: PLR2004 - the contract's largest page
+                break
+        return pages
+
+    async def call(  # noqa: PLR0913 - each is a part of a request
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = MISSING,
+        raw: bytes | None = None,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        credential: str = VALID,
+        under_base: bool = True,
+    ) -> Exchange:
+        """One request. `path` is the contract's, below the base path; `raw` is sent as body as it is."""
+        site = self._site
+        base = site.base_path if under_base else ""
+        url = URL(site.target.origin + base + path + (f"?{urlencode(query)}" if query else ""), encoded=True)
+        shown = {k.lower(): v for k, v in (headers or {}).items()}
+        data = raw
+        if body is not MISSING:
+            data = orjson.dumps(body)
+        if data is not None:
+            shown.setdefault("content-type", "application/json")
+        sent = {"Accept-Encoding": "identity", **site.target.headers, **shown}
+        if (value := site.authorization(credential, self.user)) is not None:
+            sent["Authorization"] = value
+        facts: dict[str, Any] = {
+            "at": self._recorder.now,
+            "user": self.user,
+            "credential": credential,
+            "method": method,
+            "path": path,
+            "operation": self._operation(site.contract, method, path, under_base),
+            "under_base": under_base,
+            "query": dict(query or {}),
+            "request_headers": shown,
+            "request": body,
+        }
+        try:
+            async with site.session.request(method, url, data=data, headers=sent, allow_redirects=False) as answer:
+                facts |= await self._read(answer)
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            facts |= {"failure": failure_of(error)}
+        return self._recorder.add(Exchange, ended=self._recorder.now, size=len(facts.get("text", "")), **facts)
+
+    @staticmethod
+    def _operation(contract: Contract, method: str, path: str, under_base: bool) -> str | None:  # noqa: FBT001
+        return contract.operation(method, path, under_base=under_base)
+
+    @staticmethod
+    async def _read(answer: aiohttp.ClientResponse) -> dict[str, Any]:
+        headers = {k.lower(): v for k, v in answer.headers.items() if k.lower() in KEPT_HEADERS}
+        facts: dict[str, Any] = {"status": answer.status, "headers": headers}
+        chunks: list[bytes] = []
+        size = 0
+        try:
+            async for chunk in answer.content.iter_chunked(65536):
+                chunks.append(chunk)
+                size += len(chunk)
+                if size > MAX_BODY:
+                    answer.close()
+                    return facts | {"failure": "too-large", "text": b"".join(chunks)[:2000].decode("utf-8", "replace")}
+        except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
+            facts["failure"] = "time-out" if isinstance(error, TimeoutError) else "broken"
+        content = b"".join(chunks)
+        facts["text"] = content.decode("utf-8", "replace")
+        try:
+            facts["value"] = orjson.loads(content)
+        except ValueError:
+            facts["value"] = MISSING
+        return facts

@@ -1,0 +1,55 @@
+"""The site: what all cases of a run share about the target. Paths as found, keys, the HTTP session, what was measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from conformance.target import AGENT_WS, BASE_PATH, DASHBOARD_WS, SHARED_WS, Target
+from conformance.timeline import Terms
+
+if TYPE_CHECKING:
+    import aiohttp
+
+    from conformance.contract import Contract
+    from conformance.world.credentials import Keyring
+
+
+@dataclass
+class Site:
+    """One target as this run found it. Preflight writes it; afterwards it is only read."""
+
+    target: Target
+    contract: Contract
+    keyring: Keyring
+    session: aiohttp.ClientSession
+    run_id: str = "0"
+    base_path: str = BASE_PATH
+    sockets: dict[str, str] = field(default_factory=dict)
+    """Path of each channel: agent, dashboard, shared."""
+    answers_ping: bool = True
+    sends_snapshot: bool = True
+    latency: float = 0.02
+    """Seconds from a cause to its event on a dashboard, as measured."""
+    terms: Terms = field(default_factory=Terms)
+    made: dict[str, set[str]] = field(default_factory=dict)
+    """User → ids of the agents this run made, to be removed at its end."""
+
+    def __post_init__(self) -> None:
+        if self.target.base_path is not None:
+            self.base_path = self.target.base_path.rstrip("/")
+        self.sockets = {
+            "agent": self.target.agent_ws or AGENT_WS,
+            "dashboard": self.target.dashboard_ws or DASHBOARD_WS,
+            "shared": SHARED_WS,
+        }
+
+    @property
+    def settle(self) -> float:
+        """How long to look on after a fence before saying that nothing more comes; seconds."""
+        return min(max(4 * self.latency, 0.12), 1.5)
+
+    def authorization(self, credential: str, user: str) -> str | None:
+        """The Authorization header for a kind of credential; None for none."""
+        token = self.keyring.credential(credential, user)
+        return None if token is None else f"Bearer {token}".rstrip()

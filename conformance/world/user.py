@@ -1,0 +1,69 @@
+"""A user in a case: what one token can do over REST and sockets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from conformance.timeline import VALID
+from conformance.world.actors import Agent, Dashboard
+from conformance.world.link import Link
+from conformance.world.rest import Rest
+
+if TYPE_CHECKING:
+    from conformance.world.world import World
+
+
+class User:
+    """One user of the run, as one case uses it."""
+
+    def __init__(self, world: World, name: str) -> None:
+        self._world = world
+        self.name = name
+        self.rest = Rest(world.site, world.recorder, name)
+
+    @property
+    def last(self) -> int:
+        """The `seq` of the latest event."""
+        return self._world.recorder.last
+
+    @property
+    def snapshots_come(self) -> bool:
+        """Whether this backend sends `dashboard:connected` at all, as preflight found."""
+        return self._world.site.sends_snapshot
+
+    def new_link(self, role: str) -> Link:
+        """A socket of this case, not yet opened."""
+        return self._world.new_link(role)
+
+    def made(self, agent_id: str) -> None:
+        """Remembers an agent, to be removed at the end of the run."""
+        self._world.site.made.setdefault(self.name, set()).add(agent_id)
+
+    def new_agent(self, **announce: Any) -> Agent:
+        """An agent that has not connected; the fields given go into its AGENT_CONNECT."""
+        return Agent(self, self._world.new_id(), **announce)
+
+    async def agent(self, **announce: Any) -> Agent:
+        """A connected agent."""
+        agent = self.new_agent(**announce)
+        await agent.connect()
+        return agent
+
+    async def socket(self, role: str, *, channel: str = "", credential: str = VALID, **options: Any) -> Link:
+        """A socket that has said nothing."""
+        link = self.new_link(role)
+        await link.open(user=self.name, channel=channel or role, role=role, credential=credential, **options)
+        return link
+
+    async def dashboard(self, *, channel: str = "dashboard", query: dict[str, str] | None = None, **init: Any) -> Dashboard:
+        """A dashboard with its snapshot. It says all optional fields that older backends need."""
+        dashboard = await self.bare_dashboard(channel=channel, query=query)
+        usual: dict[str, Any] = {"dashboardId": self._world.new_id()}
+        if (subject := self._world.site.keyring.subject(self.name)) is not None:
+            usual["userId"] = subject
+        await dashboard.init(**(usual | init))
+        return dashboard
+
+    async def bare_dashboard(self, *, channel: str = "dashboard", query: dict[str, str] | None = None) -> Dashboard:
+        """A dashboard's socket before DASHBOARD_INIT."""
+        return Dashboard(self, await self.socket("dashboard", channel=channel, query=query))
