@@ -29,12 +29,19 @@ class Operation:
         return re.sub(r"\{[^}]+\}", value, self.path)
 
 
-def _is_json(entry: dict[str, Any]) -> bool:
-    return any(
-        "application/json" in (answer.get("content") or {}) and len(answer["content"]) == 1
-        for status, answer in entry["responses"].items()
-        if str(status).startswith("2")
-    )
+def _is_json(document: dict[str, Any], entry: dict[str, Any]) -> bool:
+    for status, answer in entry["responses"].items():
+        if str(status).startswith("2"):
+            content = _resolved(document, answer).get("content") or {}
+            if list(content) == ["application/json"]:
+                return True
+    return False
+
+
+def _resolved(document: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
+    for part in node["$ref"].removeprefix("#/").split("/") if "$ref" in node else ():
+        document = document[part]
+    return document if "$ref" in node else node
 
 
 def read_operations(document: dict[str, Any]) -> dict[str, Operation]:
@@ -52,7 +59,7 @@ def read_operations(document: dict[str, Any]) -> dict[str, Operation]:
                 path=path,
                 secured=entry.get("security", document.get("security")) != [],
                 under_base=not rooted,
-                json=_is_json(entry),
+                json=_is_json(document, entry),
                 capability=(entry.get("x-conformance") or {}).get("capability"),
                 pattern=pattern,
             )
