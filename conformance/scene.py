@@ -19,7 +19,7 @@ HEALTH = {"commandsProcessed": 3, "uptime": 60, "memoryUsage": 512, "cpuUsage": 
 CAPABILITIES = {"maxTokens": 8192, "supportsInterrupt": True, "supportsTrace": False}
 
 
-def row(agent_id: str = "a1", **changes: Any) -> dict[str, Any]:
+def row(agent_id: str = "a1", /, **changes: Any) -> dict[str, Any]:
     """An agent as REST shows it; `None` and all other values given replace the right ones, `...` removes a field."""
     right = {
         "agent_id": agent_id,
@@ -36,7 +36,7 @@ def row(agent_id: str = "a1", **changes: Any) -> dict[str, Any]:
     return _changed(right, changes)
 
 
-def item(agent_id: str = "a1", **changes: Any) -> dict[str, Any]:
+def item(agent_id: str = "a1", /, **changes: Any) -> dict[str, Any]:
     """An agent as the snapshot shows it."""
     right = {
         "agentId": agent_id,
@@ -86,7 +86,7 @@ class Socket:
         self.gets("SERVER_HEARTBEAT", {"serverTime": self._scene.now, "nextPingExpected": 30000})
         return beat
 
-    def told(self, agent_id: str = "a1", **changes: Any) -> Frame:
+    def told(self, agent_id: str = "a1", /, **changes: Any) -> Frame:
         """An AGENT_STATUS from the backend."""
         right = {
             "agentId": agent_id,
@@ -100,7 +100,7 @@ class Socket:
         }
         return self.gets("AGENT_STATUS", _changed(right, changes))
 
-    def told_gone(self, agent_id: str = "a1", **changes: Any) -> Frame:
+    def told_gone(self, agent_id: str = "a1", /, **changes: Any) -> Frame:
         """An AGENT_DISCONNECT from the backend."""
         return self.gets("AGENT_DISCONNECT", _changed({"agentId": agent_id, "timestamp": self._scene.now}, changes))
 

@@ -1,0 +1,1 @@
+"""The reference implementation: a backend that keeps the contract, clause by clause."""
