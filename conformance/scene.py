@@ -128,6 +128,7 @@ class Scene:
 
     born = BORN
     metrics = METRICS
+    health = HEALTH
     row = staticmethod(row)
     item = staticmethod(item)
 
@@ -147,7 +148,7 @@ class Scene:
         """Time passes and nothing happens."""
         self._at += seconds
 
-    def add(self, kind: Any, **fields: Any) -> Any:
+    def add(self, kind: Any, /, **fields: Any) -> Any:
         """Any event, now."""
         self._at += 0.01
         event = kind(seq=len(self._events), at=self._at, **fields)

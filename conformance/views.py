@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from conformance import reading
+from conformance.timeline import Exchange
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conformance.timeline import Closed, Connection, Event, Exchange, Frame, Timeline
+    from conformance.timeline import Closed, Connection, Event, Frame, Timeline
 
 OK = 200
 
@@ -151,3 +152,29 @@ def narrowed(dashboard: Connection) -> bool:
     """Whether it asked for less than everything."""
     asked = dashboard.init is not None and dashboard.init.payload.get("subscriptions")
     return bool(asked) or any(f.type.startswith("DASHBOARD_") and "SUBSCRIBE" in f.type for f in dashboard.sent)
+
+
+def reads(t: Timeline, agent: Connection) -> Iterator[Item]:
+    """What REST said about one agent to its owner."""
+    for item in rest_agents(t):
+        if item.agent_id == agent.agent_id and isinstance(item.where, Exchange) and item.where.user == agent.user:
+            yield item
+
+
+def causes(t: Timeline, agent_id: str) -> Iterator[Event]:
+    """Everything the tester did that may change an agent: what it said, its sockets' ends, changes over REST."""
+    for agent in t.agents:
+        if agent.agent_id == agent_id:
+            yield agent.opened
+            yield from (f for f in agent.sent if f.type not in {"PING", "PONG", "TOKEN_REFRESH"})
+            if agent.closed is not None:
+                yield agent.closed
+    for e in t.exchanges:
+        if e.method != "GET" and agent_id in e.path.split("/"):
+            yield e
+
+
+def is_flood(beat: Heartbeat) -> bool:
+    """Whether other heartbeats of the agent are so near that the backend may tell them as one (STA-6)."""
+    near = [f for f in beat.agent.sent if f.type == "AGENT_HEARTBEAT" and f is not beat.sent and abs(f.at - beat.sent.at) < 0.1]
+    return bool(near)

@@ -45,7 +45,7 @@ class Recorder:
         """Whether the bounds are reached; then nothing more is taken and the case must end."""
         return len(self._events) >= MAX_EVENTS or self._bytes >= MAX_BYTES
 
-    def add(self, kind: type[E], *, size: int = 0, **fields: Any) -> E:
+    def add(self, kind: type[E], /, *, size: int = 0, **fields: Any) -> E:
         """An event, now (or at the `at` given)."""
         fields.setdefault("at", self.now)
         event = kind(seq=len(self._events), **fields)

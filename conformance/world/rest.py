@@ -12,10 +12,11 @@ import aiohttp
 import orjson
 from yarl import URL
 
+from conformance import reading
 from conformance.timeline import MISSING, VALID, Exchange
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from conformance.contract import Contract
     from conformance.world.recorder import Recorder
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 MAX_BODY = 4 * 1024 * 1024
 REQUEST_SECONDS = 8.0
+POLL_SECONDS = 0.05
+"""Between two looks at something REST does not announce."""
 KEPT_HEADERS = frozenset(
     "content-type content-length content-encoding www-authenticate allow location retry-after x-request-id "
     "x-api-version date server".split()
@@ -75,8 +78,6 @@ class Rest:
 
     async def all_agents(self, **options: Any) -> list[Exchange]:
         """GET /agents, page after page until one is not full (at most 50 pages)."""
-        from conformance import reading  # noqa: PLC0415 - avoids a cycle at import
-
         pages: list[Exchange] = []
         for number in range(50):
             page = await self.get("/agents", query={"limit": "100", "offset": str(100 * number)}, **options)
@@ -84,6 +85,16 @@ class Rest:
             if len(reading.rows(page.value) or ()) < 100:  # noqa: PLR2004 - the contract's largest page
                 break
         return pages
+
+    async def until(self, agent_id: str, fits: Callable[[dict[str, Any]], bool], within: float = 1.0) -> Exchange:
+        """GET an agent again and again until it is as wanted, or for a little longer than `within`; gives the last."""
+        clock = asyncio.get_running_loop().time
+        end = clock() + within + self._site.terms.slack
+        while True:
+            answer = await self.get(f"/agents/{agent_id}")
+            if clock() > end or fits(reading.one(answer.value) or {}):
+                return answer
+            await asyncio.sleep(POLL_SECONDS)
 
     async def call(  # noqa: PLR0913 - each is a part of a request
         self,

@@ -49,6 +49,7 @@ class World:
         """Waits until nothing more can come: a fence on every open socket, then the settle time as measured."""
         await asyncio.gather(*(link.fence() for link in self._links))
         await asyncio.sleep(self.site.settle)
+        self.recorder.note("quiet")
 
     async def close(self) -> None:
         """Ends every socket that is still open."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 ENDPOINTS: dict[str, str | None] = {"/ws": None, "/ws/agent": "agent", "/ws/dashboard": "dashboard"}
 READS_UP_TO = (
     4 * MIB
-)  # a message beyond the contract's limit is read to its end, so that the 1009 is not lost to a reset
+)  # what is too large is read to its end, so that the 1009 is not lost to a reset
 
 
 def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:

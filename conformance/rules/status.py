@@ -1,0 +1,248 @@
+"""AGENT_STATUS: complete, sent at each cause, with the metrics last reported (STA-1, STA-2, STA-3)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from conformance import reading
+from conformance.rule import Finding, Rule
+from conformance.views import Heartbeat, Item, heartbeats, is_flood, statuses, watchers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from conformance.scene import Scene
+    from conformance.timeline import Connection, Frame, Timeline
+    from conformance.world.world import World
+
+STATUS = "to-dashboard.AGENT_STATUS"
+
+
+def complete(item: Item, t: Timeline) -> Iterator[Finding]:
+    """The eight fields, each of its type (the words themselves are CASE-1's)."""
+    for v in t.contract.violations("messages/to-dashboard/AGENT_STATUS.json", item.value):
+        if v.keyword in {"enum", "const"}:
+            continue
+        name = v.pointer.rsplit("/", 1)[-1]
+        says = f"AGENT_STATUS without {name}" if v.keyword == "required" else f"{name} in AGENT_STATUS is out of shape"
+        yield Finding(f"{says}: dashboards cannot show the agent from it", item.where, item.pointer + v.pointer, v.expected, v.got)
+
+
+class Told(NamedTuple):
+    """A cause of an AGENT_STATUS, and a dashboard that must be told."""
+
+    agent: Connection
+    cause: Frame
+    dashboard: Connection
+    beat: Heartbeat | None
+    within: float
+
+    @property
+    def after(self) -> list[Frame]:
+        """What the dashboard was told of the agent after the cause."""
+        return self.dashboard.about(self.agent.agent_id or "", "AGENT_STATUS", after=self.cause.seq)
+
+
+def each_cause(t: Timeline) -> Iterator[Told]:
+    """Each accepted AGENT_CONNECT and each accepted heartbeat, for each dashboard that watched long enough."""
+    for told in _all_causes(t):
+        if told.after or told.dashboard.until >= told.cause.at + told.within:
+            yield told
+
+
+def _all_causes(t: Timeline) -> Iterator[Told]:
+    within = t.contract.within("agent.connected", STATUS)
+    for agent in t.agents:
+        if agent.init is not None and agent.until > agent.init.at + within / 2:
+            yield from (Told(agent, agent.init, d, None, within) for d in watchers(t, agent.user, agent.init))
+    within = t.contract.within("agent.heartbeat", STATUS)
+    for beat in heartbeats(t):
+        if not is_flood(beat):
+            for dashboard in watchers(t, beat.agent.user, beat.sent):
+                yield Told(beat.agent, beat.sent, dashboard, beat, within)
+
+
+def sent(told: Told, t: Timeline) -> Iterator[Finding]:
+    """At least one AGENT_STATUS within a second."""
+    expected = f"AGENT_STATUS within {told.within:g} s"
+    if not told.after:
+        yield Finding(f"{told.cause.type} brought no AGENT_STATUS to the dashboard", told.cause, "", expected, "none")
+    elif told.after[0].at > t.bound(told.cause.at, told.within):
+        late = f"{told.after[0].at - told.cause.at:.2f} s later"
+        yield Finding("AGENT_STATUS came late", told.after[0], "", expected, late, (told.cause,))
+
+
+def beats_told(t: Timeline) -> Iterator[Told]:
+    """Each heartbeat that was followed by an AGENT_STATUS on a dashboard."""
+    return (told for told in each_cause(t) if told.beat is not None and told.after)
+
+
+def metrics_follow(told: Told, _t: Timeline) -> Iterator[Finding]:
+    """One of the messages that follow carries just what the heartbeat reported."""
+    assert told.beat is not None  # noqa: S101 - see beats_told
+    wanted = told.beat.metrics
+    if any(reading.same_metrics(f.payload.get("metrics"), wanted) for f in told.after):
+        return
+    shown = told.after[0]
+    yield Finding(
+        "the metrics in AGENT_STATUS are not those of the last heartbeat",
+        shown,
+        "/payload/metrics",
+        ", ".join(f"{k}: {v}" for k, v in wanted.items()),
+        shown.payload.get("metrics", "nothing"),
+        (told.cause,),
+    )
+
+
+def before_first_beat(t: Timeline) -> Iterator[tuple[Connection, Frame]]:
+    """Each AGENT_STATUS about an agent of ours that has not sent any heartbeat yet."""
+    for dashboard in t.dashboards:
+        for frame in dashboard.of_kind("AGENT_STATUS"):
+            mine = [a for a in t.agents if a.agent_id == reading.agent_id(frame.payload) and a.user == dashboard.user]
+            if mine and not any(f.type == "AGENT_HEARTBEAT" and f.seq < frame.seq for a in mine for f in a.sent):
+                yield mine[0], frame
+
+
+def null_at_first(occasion: tuple[Connection, Frame], _t: Timeline) -> Iterator[Finding]:
+    """Metrics are null before the first heartbeat."""
+    agent, frame = occasion
+    if reading.metrics(frame.payload) is not None:
+        says = "AGENT_STATUS shows metrics although the agent never reported any"
+        got = reading.metrics(frame.payload)
+        yield Finding(says, frame, "/payload/metrics", "null before the first heartbeat", got, (agent.opened,))
+
+
+def connect_and_beat(s: Scene) -> None:
+    dashboard, agent = s.dashboard(), s.agent("a1")
+    dashboard.told("a1")
+    agent.heartbeats()
+    dashboard.told("a1", metrics=s.metrics, activityState="IDLE", further=1)
+    s.wait(2)
+
+
+def status_before_answer(s: Scene) -> None:
+    dashboard, agent = s.dashboard(), s.agent("a1")
+    dashboard.told("a1")
+    s.wait(1)
+    beat = agent.sends("AGENT_HEARTBEAT", {"agentId": "a1", "healthMetrics": s.health})
+    dashboard.told("a1", metrics=s.metrics | {"cpuUsage": 12.50})
+    agent.gets("ACK", {"messageId": beat.id, "success": True})
+    s.wait(2)
+
+
+def without_name(s: Scene) -> None:
+    s.dashboard().told("a1", name=...)
+
+
+def without_timestamp(s: Scene) -> None:
+    s.dashboard().told("a1", timestamp=...)
+
+
+def health_metrics(s: Scene) -> None:
+    s.dashboard().told("a1", metrics=..., healthMetrics=s.health)
+
+
+def commands_processed(s: Scene) -> None:
+    s.dashboard().told("a1", metrics=s.health)
+
+
+def capabilities_as_flags(s: Scene) -> None:
+    s.dashboard().told("a1", capabilities={"supportsTrace": True})
+
+
+def silent_connect(s: Scene) -> None:
+    s.dashboard()
+    s.agent("a1")
+    s.wait(2)
+
+
+def silent_heartbeat(s: Scene) -> None:
+    dashboard, agent = s.dashboard(), s.agent("a1")
+    dashboard.told("a1")
+    s.wait(1)
+    agent.heartbeats()
+    s.wait(2)
+
+
+def late_status(s: Scene) -> None:
+    dashboard = s.dashboard()
+    s.agent("a1")
+    s.wait(1.6)
+    dashboard.told("a1")
+
+
+def cpu_zero(s: Scene) -> None:
+    dashboard, agent = s.dashboard(), s.agent("a1")
+    agent.heartbeats()
+    dashboard.told("a1", metrics=s.metrics | {"cpuUsage": 0})
+
+
+def processed_instead(s: Scene) -> None:
+    dashboard, agent = s.dashboard(), s.agent("a1")
+    agent.heartbeats()
+    dashboard.told("a1", metrics=s.health)
+
+
+def zeros_at_first(s: Scene) -> None:
+    dashboard = s.dashboard()
+    s.agent("a1")
+    dashboard.told("a1", metrics=dict.fromkeys(s.metrics, 0))
+
+
+async def connect_and_two_heartbeats(world: World) -> None:
+    """Two dashboards watch an agent connect and send two different heartbeats."""
+    user = world.user()
+    watching = [await user.dashboard(), await user.dashboard()]
+    agent = user.new_agent(agentType="CODEX", version="9.8.7")
+    before = await agent.connect()
+    for dashboard in watching:
+        await dashboard.sees("AGENT_STATUS", agent, since=before.seq)
+    for step in (1, 2):
+        beat = await agent.heartbeat(commandsProcessed=step, uptime=60 * step, memoryUsage=100.5 * step, cpuUsage=33.3 * step)
+        for dashboard in watching:
+            await dashboard.sees("AGENT_STATUS", agent, since=beat.seq)
+    await world.quiet()
+
+
+RULES = (
+    Rule(
+        id="status.complete",
+        clauses=("STA-1",),
+        judges="Every AGENT_STATUS has the eight fields a dashboard needs, each of its type.",
+        when=statuses,
+        check=complete,
+        good=(connect_and_beat,),
+        bad=(without_name, without_timestamp, health_metrics, commands_processed, capabilities_as_flags),
+        cases=(connect_and_two_heartbeats,),
+    ),
+    Rule(
+        id="status.sent-at-each-cause",
+        clauses=("STA-2",),
+        judges="Each connect and each heartbeat of an agent brings every dashboard of its user an AGENT_STATUS in time.",
+        when=each_cause,
+        check=sent,
+        good=(connect_and_beat, status_before_answer),
+        bad=(silent_connect, silent_heartbeat, late_status),
+        cases=(connect_and_two_heartbeats,),
+    ),
+    Rule(
+        id="status.metrics-follow-heartbeat",
+        clauses=("STA-3",),
+        judges="After a heartbeat an AGENT_STATUS carries just the four numbers that were reported.",
+        when=beats_told,
+        check=metrics_follow,
+        good=(connect_and_beat, status_before_answer),
+        bad=(cpu_zero, processed_instead),
+        cases=(connect_and_two_heartbeats,),
+    ),
+    Rule(
+        id="status.metrics-null-at-first",
+        clauses=("STA-3",),
+        judges="Before the first heartbeat the metrics in AGENT_STATUS are null.",
+        when=before_first_beat,
+        check=null_at_first,
+        good=(connect_and_beat,),
+        bad=(zeros_at_first,),
+        cases=(connect_and_two_heartbeats,),
+    ),
+)
