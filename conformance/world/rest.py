@@ -46,6 +46,14 @@ def failure_of(error: BaseException) -> str:
     return "broken"
 
 
+def _as_json(raw: bytes) -> Any:
+    """The JSON value that a body sent as it is holds, if it holds one."""
+    try:
+        return orjson.loads(raw)
+    except ValueError:
+        return MISSING
+
+
 def open_session() -> aiohttp.ClientSession:
     """A session for a whole run. It keeps connections for less time than servers do, so none is met half closed."""
     return aiohttp.ClientSession(
@@ -118,6 +126,7 @@ class Rest:
             data = orjson.dumps(body)
         if data is not None:
             shown.setdefault("content-type", "application/json")
+            shown["content-length"] = str(len(data))
         sent = {"Accept-Encoding": "identity", **site.target.headers, **shown}
         if (value := site.authorization(credential, self.user)) is not None:
             sent["Authorization"] = value
@@ -131,7 +140,7 @@ class Rest:
             "under_base": under_base,
             "query": dict(query or {}),
             "request_headers": shown,
-            "request": body,
+            "request": body if raw is None else _as_json(raw),
         }
         try:
             async with site.session.request(method, url, data=data, headers=sent, allow_redirects=False) as answer:

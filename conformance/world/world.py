@@ -39,6 +39,12 @@ class World:
         self._ids += 1
         return f"{self._prefix}.{self._ids}"
 
+    def unknown_agent(self, agent_id: str = "") -> str:
+        """The id of an agent that does not exist; rules know it from a note."""
+        agent_id = agent_id or self.new_id()
+        self.recorder.note("unknown-agent", agent=agent_id)
+        return agent_id
+
     def new_link(self, role: str) -> Link:
         """A socket of this case."""
         link = Link(self.site, self.recorder, f"{role}-{len(self._links) + 1}")
