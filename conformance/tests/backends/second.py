@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
 ENDPOINTS: dict[str, str | None] = {"/ws": None, "/ws/agent": "agent", "/ws/dashboard": "dashboard"}
-READS_UP_TO = (
-    4 * MIB
-)  # what is too large is read to its end, so that the 1009 is not lost to a reset
+READS_UP_TO = 4 * MIB  # what is too large is read to its end, so that the 1009 is not lost to a reset
 
 
 def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:

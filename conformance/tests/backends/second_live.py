@@ -214,7 +214,7 @@ class Hub:
     def _frame(self, connection: Connection, kind: WSMsgType, data: str | bytes) -> None:
         if connection.closing or kind is WSMsgType.ERROR:
             return
-        if len(data) > MIB // 2 and self._too_large(connection, data):
+        if len(data) > MIB // 8 and self._too_large(connection, data):
             self.end(connection, 1009)
         elif (verdict := connection.inflow.one_more(asyncio.get_running_loop().time())) is not Verdict.SERVE:
             self._slow_down(connection, verdict)
