@@ -1,0 +1,1 @@
+"""The REST resources; one module makes the router of one resource."""

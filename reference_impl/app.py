@@ -1,0 +1,172 @@
+"""The only wiring: parts in, application out. Nothing happens at import."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Final
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import WebSocketRoute
+from starlette.types import ASGIApp
+
+from reference_impl.auth.tokens import JwtVerifier
+from reference_impl.clock import SystemClock
+from reference_impl.domain.catalogue import ROLE_MESSAGE
+from reference_impl.domain.machine import AgentMachine
+from reference_impl.domain.pacing import Pacer
+from reference_impl.domain.presenters import Presenter
+from reference_impl.domain.presenters.current import CurrentPresenter
+from reference_impl.domain.presenters.legacy import LegacyPresenter, PlainStatusPresenter
+from reference_impl.domain.vocabulary import Role
+from reference_impl.hub.memory import MemoryHub, MemoryPresence
+from reference_impl.ids import RandomIds
+from reference_impl.live.announcer import Announcer
+from reference_impl.live.codec import JsonCodec
+from reference_impl.live.desk import AgentDesk
+from reference_impl.live.dispatch import refuse
+from reference_impl.live.endpoint import SocketEndpoint
+from reference_impl.live.handlers import HANDLERS
+from reference_impl.live.turns import Turns
+from reference_impl.logs import make_log
+from reference_impl.parts import Core, Parts
+from reference_impl.rest.agents import agents as agent_routes
+from reference_impl.settings import Settings
+from reference_impl.store import AgentStore
+from reference_impl.store.buffered import BufferedAgents
+from reference_impl.store.cached import CachedAgents
+from reference_impl.store.database import SqlDatabase, database_url, make_engine
+from reference_impl.store.group_commit import GroupCommit
+from reference_impl.store.sql import SqlAgents, SqlUsers
+from reference_impl.telemetry import Telemetry
+from reference_impl.web.admission import Admission
+from reference_impl.web.answers import failure_of
+from reference_impl.web.documents import documents
+from reference_impl.web.errors import install
+
+BASE: Final = "/api/v1"
+SOCKETS: Final = {"/ws/agent": Role.AGENT, "/ws/dashboard": Role.DASHBOARD, "/ws": None}
+_PUBLIC: Final = ("/health", "/health/ready", "/metrics", "/openapi.json", "/asyncapi.json")
+"""Also under the base path; and `/schemas/`, which the documents refer to."""
+
+
+def make_parts(settings: Settings) -> Parts:
+    """Choose the parts that keep the contract; nothing is opened yet."""
+    clock, log = SystemClock(), make_log(settings.log_level)
+    engine = make_engine(database_url(settings.database_url))
+    commits = GroupCommit(engine)
+    users = SqlUsers(engine, commits, clock)
+    agents: AgentStore = BufferedAgents(SqlAgents(engine, commits), clock, log, settings.timings.flush_interval_s)
+    if settings.agents.enable_caching:
+        agents = CachedAgents(agents, clock, settings.agents.cache_ttl_seconds)
+    return Parts(
+        settings=settings,
+        clock=clock,
+        ids=(ids := RandomIds()),
+        log=log,
+        telemetry=Telemetry(),
+        database=SqlDatabase(engine, commits),
+        agents=agents,
+        users=users,
+        verifier=JwtVerifier(settings.jwt_secret, settings.auth, users, clock),
+        hub=MemoryHub(),
+        presence=MemoryPresence(),
+        codec=JsonCodec(clock, ids),
+        machine=AgentMachine(),
+        presenters=make_presenters(settings),
+        make_pacer=Pacer,
+        wants=lambda subscriptions, event: subscriptions.wants(event.topic, event.subject),
+        before_init=frozenset(ROLE_MESSAGE),
+        handlers=HANDLERS,
+        refuse=refuse,
+        fail=failure_of,
+        make_routers=(agent_routes,),
+        make_desk=_desk,
+        make_announcer=_announcer,
+    )
+
+
+def make_presenters(settings: Settings) -> Mapping[int, Presenter]:
+    """Choose how things look: by version, and by the plan's switches (contract section 7)."""
+    sockets = settings.websocket
+    if settings.before_the_plan:
+        before = LegacyPresenter(broadcast_disconnects=False, hide_capabilities=True)
+        return {0: before, 1: before}
+    current = CurrentPresenter if sockets.enrich_status_events else PlainStatusPresenter
+    return {
+        0: LegacyPresenter(broadcast_disconnects=sockets.broadcast_disconnects),
+        1: current(
+            send_initial_agent_list=sockets.send_initial_agent_list,
+            broadcast_disconnects=sockets.broadcast_disconnects,
+            uppercase_status_type=settings.agents.uppercase_status_type,
+        ),
+    }
+
+
+def create_app(parts: Parts) -> ASGIApp:
+    """Join the parts into one ASGI application."""
+    core = Core(parts)
+    app = FastAPI(
+        title="Onsembl.ai",
+        version="1.0",
+        openapi_url="/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lambda _app: _life(core),
+    )
+    app.include_router(documents(core))
+    app.include_router(documents(core), prefix=BASE, include_in_schema=False)
+    for make_router in parts.make_routers:
+        app.include_router(make_router(core), prefix=BASE)
+    for path, role in SOCKETS.items():
+        app.router.routes.append(WebSocketRoute(path, SocketEndpoint(core, role)))
+    install(app, parts)
+    app.add_middleware(Admission, parts=parts, is_public=_is_public)
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=parts.settings.web.allowed_origins,
+        allow_methods=["*"],
+        allow_headers=["*"],
+        expose_headers=["X-Request-Id", "X-API-Version"],
+    )
+    whole: ASGIApp = app
+    for wrap in parts.wrap_app:
+        whole = wrap(whole)
+    return whole
+
+
+@asynccontextmanager
+async def _life(core: Core) -> AsyncIterator[None]:
+    """Open the store before the first request, and leave nothing unwritten after the last."""
+    parts = core.parts
+    await parts.database.start()
+    for user in parts.settings.users:
+        await parts.users.ensure(user)
+    await parts.agents.all_offline(parts.clock.now_ms())  # CON-7: nobody is connected yet
+    yield
+    await core.settle()
+    await parts.agents.flush()
+    await parts.database.close()
+
+
+def _is_public(path: str) -> bool:
+    return path.removeprefix(BASE) in _PUBLIC or path.removeprefix(BASE).startswith("/schemas/")
+
+
+def _announcer(parts: Parts) -> Announcer:
+    return Announcer(
+        parts.hub,
+        parts.presenters,
+        parts.codec,
+        parts.clock,
+        parts.log,
+        parts.telemetry,
+        parts.make_pacer,
+        enriched=parts.settings.websocket.enrich_status_events,
+    )
+
+
+def _desk(parts: Parts, announcer: Announcer, turns: Turns) -> AgentDesk:
+    return AgentDesk(parts.agents, parts.presence, announcer, parts.machine, parts.clock, turns)

@@ -1,0 +1,45 @@
+"""What a token's claims must say; pure, the time comes from outside (AUTH-1)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Final
+
+from reference_impl.auth import Principal
+from reference_impl.domain.errors import unauthorized
+
+PROVISION: Final = "onsembl_provision"
+"""Our own claim: the bearer may be made a user at first sight. Only who has the secret can sign it."""
+
+
+def principal_of(claims: Mapping[str, Any], now_s: float) -> Principal:
+    """Judge the claims of a token whose signature was good.
+
+    Raises:
+        Refusal: the token opens nothing.
+    """
+    subject = claims.get("sub")
+    if not isinstance(subject, str) or not subject or "\0" in subject:
+        raise unauthorized("The token names no subject")
+    if claims.get("typ") != "access":  # a refresh token opens nothing
+        raise unauthorized("The token is not an access token")
+    expires = _time(claims, "exp")
+    if expires is None:
+        raise unauthorized("The token has no expiry")
+    if expires <= now_s:
+        raise unauthorized("The token has expired", expired=True)
+    if _time(claims, "iat") is None:
+        raise unauthorized("The token does not say when it was issued")
+    if (begins := _time(claims, "nbf")) is not None and begins > now_s:
+        raise unauthorized("The token is not valid yet")
+    return Principal(subject, expires)
+
+
+def _time(claims: Mapping[str, Any], name: str) -> float | None:
+    value = claims.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise unauthorized(f"The token's {name} is not a time")
+    return value

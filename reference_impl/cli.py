@@ -1,0 +1,107 @@
+"""The command line; what is heavy is imported only where it is used."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from reference_impl.settings import Settings
+
+app = typer.Typer(
+    help="The reference implementation of the Onsembl.ai contract.", no_args_is_help=True, add_completion=False
+)
+_LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+
+
+@app.command()
+def serve(  # noqa: PLR0913, PLR0917 - one argument per option
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0 takes a free one.", min=0, max=65535)] = 8000,
+    db: Annotated[str, typer.Option(help="A database URL, or the path of an SQLite file.")] = "",
+    legacy: Annotated[bool, typer.Option("--legacy", help="Turn all of the plan's switches off.")] = False,  # noqa: FBT002
+    defect: Annotated[list[str] | None, typer.Option(help="Switch a defect on; repeatable.")] = None,
+    user: Annotated[list[str] | None, typer.Option(help="A user to make; repeatable; else alice and bob.")] = None,
+    heartbeat_interval: Annotated[float, typer.Option(help="Seconds; 0 leaves the setting.", min=0)] = 0,
+    init_timeout: Annotated[float, typer.Option(help="Seconds; 0 leaves the setting.", min=0)] = 0,
+    log_level: Annotated[str, typer.Option(help="debug, info, warning, error.")] = "",
+    exit_with_stdin: Annotated[bool, typer.Option("--exit-with-stdin", help="Stop when stdin closes.")] = False,  # noqa: FBT002
+) -> None:
+    """Serve the API and the sockets; prints one JSON line once it listens."""
+    from reference_impl.run import Listening, run  # noqa: PLC0415 - see the module's first line
+
+    given = {"database_url": db, "users": tuple(user or ()), "log_level": log_level}
+    settings = _settings({name: value for name, value in given.items() if value})
+    timings = {"heartbeat_interval_s": heartbeat_interval, "init_timeout_s": init_timeout}
+    settings = settings.with_timings({name: value for name, value in timings.items() if value})
+    if settings.uses_development_secret and host not in _LOOPBACK:
+        _refuse("Set ONSEMBL_JWT_SECRET: the development secret is published and serves only on loopback.")
+
+    def listening(told: Listening) -> None:
+        sys.stdout.write(json.dumps(told) + "\n")
+        sys.stdout.flush()
+
+    try:
+        run(
+            settings.legacy() if legacy else settings,
+            host=host,
+            port=port,
+            defects=defect or [],
+            listening=listening,
+            exit_with_stdin=exit_with_stdin,
+        )
+    except ValueError as error:
+        _refuse(str(error))
+    except OSError as error:
+        _refuse(f"Cannot listen on {host}:{port}: {error.strerror or error}", code=1)
+
+
+@app.command()
+def token(
+    user: Annotated[str, typer.Option(help="The user id; the server makes the user at first sight.")],
+    expires_in: Annotated[int, typer.Option(help="Seconds; a negative one makes an expired token.")] = 3600,
+) -> None:
+    """Print an access token."""
+    from reference_impl.auth.tokens import sign  # noqa: PLC0415 - see the module's first line
+
+    now = int(time.time())
+    sys.stdout.write(sign(_settings({}).jwt_secret, user, now_s=now, expires_in_s=expires_in) + "\n")
+
+
+@app.command()
+def migrate(
+    db: Annotated[str, typer.Option(help="A database URL, or the path of an SQLite file.")] = "",
+    down: Annotated[bool, typer.Option("--down", help="Go back by one migration instead.")] = False,  # noqa: FBT002
+) -> None:
+    """Bring a database to the newest schema."""
+    import asyncio  # noqa: PLC0415 - see the module's first line
+
+    from reference_impl.store.database import database_url, make_engine  # noqa: PLC0415
+    from reference_impl.store.migrate import downgrade, upgrade  # noqa: PLC0415
+
+    async def work() -> None:
+        engine = make_engine(database_url(db or _settings({}).database_url))
+        await (downgrade if down else upgrade)(engine)
+        await engine.dispose()
+
+    asyncio.run(work())
+
+
+def _settings(given: dict[str, object]) -> Settings:
+    from reference_impl.settings import Settings  # noqa: PLC0415 - see the module's first line
+
+    return Settings(**given)  # type: ignore[arg-type]
+
+
+def _refuse(sentence: str, code: int = 2) -> None:
+    sys.stderr.write(f"onsembl-reference: {sentence}\n")
+    raise typer.Exit(code)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

@@ -1,0 +1,33 @@
+"""What most defects need: an object that is another one, but for a method or two."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from reference_impl.parts import Parts
+
+
+class Through:
+    """Passes everything on to what it wraps; a subclass overrides what is to be wrong."""
+
+    def __init__(self, inner: Any) -> None:  # noqa: ANN401 - any part
+        self.inner = inner
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the inner object has
+        return getattr(self.inner, name)
+
+
+@dataclass(frozen=True)
+class Replacing:
+    """A defect that is a name, its clauses, a sentence, and one function on parts."""
+
+    name: str
+    clauses: tuple[str, ...]
+    summary: str
+    replace: Callable[[Parts], Parts]
+
+    def apply(self, parts: Parts) -> Parts:
+        """Replace what must be wrong."""
+        return self.replace(parts)

@@ -1,0 +1,76 @@
+"""An agent as a frozen value: what the store keeps and every channel shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from reference_impl.domain.vocabulary import AgentStatus, AgentType
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """The four numbers of an agent, in the units the agent sent (UNIT-2), and when they came."""
+
+    commands_executed: int | float
+    uptime: int | float
+    memory_usage: int | float
+    cpu_usage: int | float
+    last_updated: int
+    average_response_time: int | float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """Capabilities in the form an agent announces them."""
+
+    max_tokens: int | float
+    supports_interrupt: bool
+    supports_trace: bool
+
+    def names(self) -> tuple[str, ...]:
+        """Say them as the string array of every channel (AGT-4)."""
+        named = {"interrupt": self.supports_interrupt, "trace": self.supports_trace}
+        return ("basic", *(name for name, has in named.items() if has))
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """Everything known about one agent; times are milliseconds since 1970."""
+
+    agent_id: str
+    user_id: str
+    name: str
+    type: AgentType
+    status: AgentStatus
+    version: str
+    capabilities: tuple[str, ...]
+    created_at: int
+    updated_at: int
+    last_heartbeat: int | None = None
+    metrics: Metrics | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    """The rest of the metadata column (host machine, announced flags, last error), kept as found."""
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """What an agent says about itself when it connects (CON-1)."""
+
+    agent_id: str
+    name: str | None
+    type: AgentType
+    version: str
+    host_machine: str
+    flags: Flags
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What an agent reports in AGENT_ERROR (AER-1)."""
+
+    error_type: str
+    message: str
+    recoverable: bool
+    details: Mapping[str, Any] | None = None

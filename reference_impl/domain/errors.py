@@ -1,0 +1,63 @@
+"""Refusals: what went wrong as facts; the one place per channel that answers makes the sentence.
+
+A refusal carries the code of the contract, a sentence for a person, and on which terms it is
+answered: an HTTP status over REST, a close code on a socket when the connection must end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+class Refusal(Exception):  # noqa: N818 - it is an answer, not a fault of the program
+    """A request or message that is answered with a failure."""
+
+    def __init__(
+        self,
+        code: str,
+        sentence: str,
+        *,
+        status: int = 400,
+        close: int | None = None,
+        details: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(sentence)
+        self.code = code
+        self.sentence = sentence
+        self.status = status
+        self.close = close
+        self.details = details
+        self.headers = headers or {}
+
+
+def unauthorized(sentence: str, *, expired: bool = False) -> Refusal:
+    """No token, or one that does not open anything (AUTH-1, AUTH-2, WSA-1)."""
+    headers = {"WWW-Authenticate": "Bearer"}
+    return Refusal("UNAUTHORIZED", sentence, status=401, close=4002 if expired else 4001, headers=headers)
+
+
+def forbidden(sentence: str, *, close: int | None = None) -> Refusal:
+    """The caller is known and may not do this (WSA-4, CON-5, CON-6)."""
+    return Refusal("FORBIDDEN", sentence, status=403, close=close)
+
+
+def agent_not_found() -> Refusal:
+    """The agent does not exist, or belongs to somebody else, which looks the same (AGT-5, ISO-1)."""
+    return Refusal("AGENT_NOT_FOUND", "Agent not found", status=404)
+
+
+def agent_connected() -> Refusal:
+    """The agent has a live connection, so it cannot be deleted (AGT-11)."""
+    return Refusal("AGENT_CONNECTED", "The agent is connected; disconnect it before deleting it", status=409)
+
+
+def invalid(sentence: str, errors: Sequence[Mapping[str, str]] = ()) -> Refusal:
+    """A REST body or query breaks its schema (VAL-1)."""
+    return Refusal("VALIDATION_ERROR", sentence, status=400, details={"errors": list(errors)})
+
+
+def invalid_message(sentence: str, errors: Sequence[Mapping[str, str]] = ()) -> Refusal:
+    """A socket message is no JSON, no envelope, or its payload breaks its schema (WSX-1)."""
+    return Refusal("INVALID_MESSAGE", sentence, details={"errors": list(errors)} if errors else None)

@@ -1,0 +1,49 @@
+"""The words on the wire (contract section 1): enumerations and the shape of an id (CASE-1)."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import Final
+
+
+class AgentType(StrEnum):
+    """What kind of model drives an agent."""
+
+    CLAUDE = "CLAUDE"
+    GEMINI = "GEMINI"
+    CODEX = "CODEX"
+    CUSTOM = "CUSTOM"
+
+
+class AgentStatus(StrEnum):
+    """Whether an agent can be reached."""
+
+    ONLINE = "ONLINE"
+    OFFLINE = "OFFLINE"
+    CONNECTING = "CONNECTING"
+    ERROR = "ERROR"
+
+
+class ActivityState(StrEnum):
+    """What an agent is doing."""
+
+    IDLE = "IDLE"
+    PROCESSING = "PROCESSING"
+    QUEUED = "QUEUED"
+
+
+class Role(StrEnum):
+    """Which side of the system a socket belongs to."""
+
+    AGENT = "agent"
+    DASHBOARD = "dashboard"
+
+
+AGENT_ID: Final = r"^[A-Za-z0-9._:\-]{1,128}$"
+_AGENT_ID: Final = re.compile(AGENT_ID[:-1] + r"\Z")
+
+
+def is_agent_id(text: str) -> bool:
+    """Whether the text has the form of an agent id."""
+    return _AGENT_ID.match(text) is not None

@@ -1,0 +1,118 @@
+"""One socket's outgoing side: a bounded queue and one writer (TRM-5)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from reference_impl.clock import Clock, Timer
+from reference_impl.domain.errors import Refusal
+from reference_impl.domain.events import Body
+from reference_impl.live.codec import Codec
+from reference_impl.settings import Limits
+
+Message = MutableMapping[str, Any]
+Send = Callable[[Message], Awaitable[None]]
+Cut = Callable[[int, str], None]
+"""Ends a socket at once, past whatever waits to be written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """How a connection ends."""
+
+    code: int
+    reason: str
+
+
+class Connection:
+    """What the server sends to one client.
+
+    Nothing here waits: a frame is put into the queue, and one task writes the queue out. A client
+    that reads more slowly than it is told is cut rather than kept in memory.
+    """
+
+    def __init__(  # noqa: PLR0913 - the ports it joins
+        self, send: Send, cut: Cut, codec: Codec, clock: Clock, limits: Limits, grace_s: float
+    ) -> None:
+        self.closing: Close | None = None
+        self._send = send
+        self._cut = cut
+        self._codec = codec
+        self._clock = clock
+        self._limits = limits
+        self._grace = grace_s
+        self._queue: deque[str] = deque()
+        self._bytes = 0
+        self._wake = asyncio.Event()
+        self._writer: asyncio.Task[None] | None = None
+        self._last_resort: Timer | None = None
+
+    def start(self) -> None:
+        """Begin to write."""
+        self._writer = asyncio.create_task(self._write())
+
+    def send(self, type: str, payload: Body) -> None:  # noqa: A002 - the word of the envelope
+        """Send one message to this client alone."""
+        self.enqueue(self._codec.encode(type, payload))
+
+    def error(self, refusal: Refusal, message_id: str | None = None) -> None:
+        """Send ERROR (WSX-7)."""
+        body: dict[str, Any] = {
+            "code": refusal.code,
+            "message": refusal.sentence,
+            "recoverable": refusal.close is None,
+        }
+        if refusal.details is not None:
+            body["details"] = refusal.details
+        if message_id is not None:
+            body["originalMessageId"] = message_id
+        self.send("ERROR", body)
+
+    def enqueue(self, frame: str) -> None:
+        """Put a finished frame into the queue, or cut a client that has let it overflow."""
+        if self.closing is not None:
+            return
+        self._queue.append(frame)
+        self._bytes += len(frame)
+        if len(self._queue) > self._limits.queue_messages or self._bytes > self._limits.queue_bytes:
+            self._queue.clear()
+            self.closing = Close(1008, "The client reads too slowly")
+            self._give_up()
+        self._wake.set()
+
+    def close(self, code: int, reason: str) -> None:
+        """End the connection after what is already in the queue; the first reason counts."""
+        if self.closing is None:
+            self.closing = Close(code, reason)
+            self._wake.set()
+            self._last_resort = self._clock.call_later(self._grace, self._give_up)
+
+    async def stop(self) -> None:
+        """Stop the writer; the client is gone."""
+        if self._last_resort is not None:
+            self._last_resort.cancel()
+        if self._writer is not None:
+            self._writer.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._writer
+
+    def _give_up(self) -> None:
+        """What is queued has had its time; a client that does not read even the close frame is let go."""
+        if self.closing is not None:
+            self._cut(self.closing.code, self.closing.reason)
+
+    async def _write(self) -> None:
+        with suppress(OSError, RuntimeError):  # the client is gone; the reading side finds out too
+            while self._queue or self.closing is None:
+                await self._wake.wait()
+                self._wake.clear()
+                while self._queue:
+                    frame = self._queue.popleft()
+                    self._bytes -= len(frame)
+                    await self._send({"type": "websocket.send", "text": frame})
+            await self._send({"type": "websocket.close", "code": self.closing.code, "reason": self.closing.reason})

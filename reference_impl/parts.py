@@ -1,0 +1,109 @@
+"""The seams: every port and every replaceable step, in one frozen value.
+
+`create_app` is the only place that joins them. To change how the server behaves, replace a part:
+`replace(parts, hub=Quiet(parts.hub))`. Whatever is built from parts (the core below, routers,
+endpoints) is built from the final ones, so a replaced part is replaced everywhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.types import ASGIApp
+
+from reference_impl.auth import TokenVerifier
+from reference_impl.clock import Clock
+from reference_impl.domain.errors import Refusal
+from reference_impl.domain.events import Event
+from reference_impl.domain.machine import AgentMachine
+from reference_impl.domain.pacing import Pacer
+from reference_impl.domain.presenters import Presenter
+from reference_impl.domain.subscriptions import Subscriptions
+from reference_impl.domain.vocabulary import Role
+from reference_impl.hub import Hub, Presence
+from reference_impl.ids import Ids
+from reference_impl.live.announcer import Announcer
+from reference_impl.live.codec import Codec
+from reference_impl.live.desk import AgentDesk
+from reference_impl.live.handlers import Handler
+from reference_impl.live.session import Session
+from reference_impl.live.turns import Turns
+from reference_impl.logs import Log
+from reference_impl.settings import Settings
+from reference_impl.store import AgentStore, Database, UserStore
+from reference_impl.telemetry import Telemetry
+from reference_impl.web.answers import Failure
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a server is made of."""
+
+    settings: Settings
+    clock: Clock
+    ids: Ids
+    log: Log
+    telemetry: Telemetry
+
+    database: Database
+    agents: AgentStore
+    users: UserStore
+    verifier: TokenVerifier
+
+    hub: Hub
+    presence: Presence
+    codec: Codec
+    machine: AgentMachine
+    presenters: Mapping[int, Presenter]
+    """How things look, per API version."""
+
+    make_pacer: Callable[[], Pacer]
+    """Makes what paces the AGENT_STATUS of one agent (STA-6)."""
+    wants: Callable[[Subscriptions, Event], bool]
+    """Whether a dashboard with these subscriptions is told (SUB-2)."""
+    before_init: frozenset[str]
+    """The message types that are served on a socket without a role (WSA-2)."""
+    handlers: Mapping[Role, Mapping[str, Handler]]
+    """What is served, per role and message type."""
+    refuse: Callable[[Session, Refusal, str | None], None]
+    """Answers a socket message that is not served (WSX-1)."""
+
+    fail: Callable[[Refusal], Failure]
+    """Makes the REST answer of a refusal (ENV-2)."""
+    make_routers: tuple[Callable[[Core], APIRouter], ...]
+    """One per REST resource, mounted under the base path."""
+    make_desk: Callable[[Parts, Announcer, Turns], AgentDesk]
+    make_announcer: Callable[[Parts], Announcer]
+    wrap_app: tuple[Callable[[ASGIApp], ASGIApp], ...] = ()
+    """Wrapped around the finished ASGI application, the last one outermost."""
+
+
+class Core:
+    """What runs: the parts, joined."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        self.turns = Turns()
+        self.announcer = parts.make_announcer(parts)
+        self.desk = parts.make_desk(parts, self.announcer, self.turns)
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def background(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something beside the caller, and hold on to it until it is done."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            self.parts.log.warning("background_work_failed", error=repr(error))
+
+    async def settle(self) -> None:
+        """Wait for everything in the background."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=1)

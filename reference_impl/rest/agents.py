@@ -1,0 +1,75 @@
+"""Agents over REST: list, get, rename, delete (AGT-1..11, AGT-13)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from fastapi import APIRouter, Depends, Query
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from starlette.responses import Response
+
+from reference_impl.domain.errors import agent_not_found
+from reference_impl.domain.vocabulary import AgentStatus, AgentType, is_agent_id
+from reference_impl.rest.caller import User, Version, json_body
+from reference_impl.rest.query import Limit, Offset, one_of
+from reference_impl.store import AgentQuery
+from reference_impl.web.answers import listing, success
+
+if TYPE_CHECKING:
+    from reference_impl.parts import Core
+
+TypeFilter = Annotated[AgentType | None, BeforeValidator(lambda value: one_of(AgentType, value)), Query()]
+StatusFilter = Annotated[AgentStatus | None, BeforeValidator(lambda value: one_of(AgentStatus, value)), Query()]
+
+
+class Rename(BaseModel):
+    """The body of PATCH /agents/{agentId}."""
+
+    model_config = ConfigDict(strict=True)
+
+    name: str = Field(min_length=1, max_length=100)
+
+
+def agents(core: Core) -> APIRouter:
+    """Make the routes."""
+    desk, presenters = core.desk, core.parts.presenters
+    router = APIRouter(prefix="/agents", tags=["Agents"])
+
+    @router.get("")
+    async def list_agents(  # noqa: PLR0913, PLR0917 - one argument per query parameter
+        user: User,
+        version: Version,
+        type: TypeFilter = None,  # noqa: A002 - the parameter's name
+        status: StatusFilter = None,
+        limit: Limit = 50,
+        offset: Offset = 0,
+    ) -> Response:
+        """The caller's agents, newest first."""
+        page = await desk.page(AgentQuery(user, type, status, limit, offset))
+        shown = [presenters[version].listed(agent) for agent in page.agents]
+        return listing(shown, total=page.total, limit=limit, offset=offset)
+
+    @router.get("/{agent_id}")
+    async def get_agent(agent_id: str, user: User, version: Version) -> Response:
+        """One agent."""
+        return success(presenters[version].single(await desk.get(user, _id(agent_id))))
+
+    @router.patch("/{agent_id}", dependencies=[Depends(json_body)])
+    async def rename_agent(agent_id: str, body: Rename, user: User, version: Version) -> Response:
+        """Give an agent another name."""
+        return success(presenters[version].single(await desk.rename(user, _id(agent_id), body.name)))
+
+    @router.delete("/{agent_id}", status_code=204)
+    async def delete_agent(agent_id: str, user: User) -> Response:
+        """Remove an agent that has no connection."""
+        await desk.delete(user, _id(agent_id))
+        return Response(status_code=204)
+
+    return router
+
+
+def _id(agent_id: str) -> str:
+    """A text that cannot be an agent id names no agent (AGT-5)."""
+    if not is_agent_id(agent_id):
+        raise agent_not_found()
+    return agent_id

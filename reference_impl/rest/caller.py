@@ -1,0 +1,30 @@
+"""Who calls and how, as dependencies of the routes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from reference_impl.domain.errors import Refusal
+
+
+def _user(request: Request) -> str:
+    user: str = request.state.principal.user_id
+    return user
+
+
+def _version(request: Request) -> int:
+    version: int = request.state.version
+    return version
+
+
+def json_body(request: Request) -> None:
+    """Refuse a body that does not say it is JSON (VAL-4)."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise Refusal("UNSUPPORTED_MEDIA_TYPE", "The body must be application/json", status=415)
+
+
+User = Annotated[str, Depends(_user)]
+Version = Annotated[int, Depends(_version)]

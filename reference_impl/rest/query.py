@@ -1,0 +1,36 @@
+"""Query parameters, read as strictly as JSON (VAL-1)."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import Annotated, Any, Final
+
+from fastapi import Query
+from pydantic import BeforeValidator
+
+_INTEGER: Final = re.compile(r"-?[0-9]{1,4000}")
+_FARTHEST: Final = 2**62
+
+
+def _integer(value: Any) -> Any:  # noqa: ANN401 - whatever the framework hands over
+    """Take digits only: no blanks, no `1.0`, no `1_000`."""
+    if isinstance(value, str):
+        if not _INTEGER.fullmatch(value):
+            raise ValueError("must be an integer")
+        return min(int(value), _FARTHEST)
+    return value
+
+
+def one_of(kind: type[StrEnum], value: str | None) -> Any:  # noqa: ANN401 - a member of that kind, or None
+    """Read a word of an enumeration in any case (AGT-13)."""
+    if value is None:
+        return None
+    word = value.upper()
+    if word not in kind.__members__ or not value.isascii():
+        raise ValueError(f"must be one of {', '.join(kind)}")
+    return kind(word)
+
+
+Limit = Annotated[int, BeforeValidator(_integer), Query(ge=1, le=100)]
+Offset = Annotated[int, BeforeValidator(_integer), Query(ge=0)]

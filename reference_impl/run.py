@@ -1,0 +1,68 @@
+"""From settings to a running server, for the command line and for tests."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from functools import reduce
+from typing import TypedDict
+
+from reference_impl.app import BASE, create_app, make_parts
+from reference_impl.defects import load
+from reference_impl.parts import Parts
+from reference_impl.server import Server, bind, make_server
+from reference_impl.settings import Settings
+
+
+class Listening(TypedDict):
+    """What is said once the server listens."""
+
+    event: str
+    url: str
+    agent_ws: str
+    dashboard_ws: str
+    base_path: str
+    heartbeat_interval_s: float
+
+
+def run(  # noqa: PLR0913 - what the command line knows
+    settings: Settings,
+    *,
+    host: str,
+    port: int,
+    defects: Sequence[str],
+    listening: Callable[[Listening], None],
+    exit_with_stdin: bool,
+) -> None:
+    """Serve until told to stop.
+
+    Raises:
+        ValueError: a defect has no such name.
+        OSError: the port cannot be had.
+    """
+    chosen = load(defects)
+    parts: Parts = reduce(lambda parts, defect: defect.apply(parts), chosen, make_parts(settings))
+    listener = bind(host, port)
+    shown = f"[{host}]" if ":" in host else host
+    told = Listening(
+        event="listening",
+        url=f"http://{shown}:{listener.getsockname()[1]}",
+        agent_ws="/ws/agent",
+        dashboard_ws="/ws/dashboard",
+        base_path=BASE,
+        heartbeat_interval_s=settings.timings.heartbeat_interval_s,
+    )
+    server = make_server(create_app(parts), lambda: listening(told))
+    if exit_with_stdin:
+        threading.Thread(target=_stop_with_stdin, args=(server,), daemon=True).start()
+    with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
+        runner.run(server.serve(sockets=[listener]))
+
+
+def _stop_with_stdin(server: Server) -> None:
+    """A parent that was killed leaves no orphan: its end of the pipe is closed with it."""
+    while sys.stdin.buffer.read(4096):
+        pass
+    server.should_exit = True

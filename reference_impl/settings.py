@@ -1,0 +1,132 @@
+"""Settings, from arguments or from `ONSEMBL_…` variables (`ONSEMBL_AGENTS__ENABLE_CACHING=false`).
+
+The groups `websocket`, `agents` and `frontend` are the plan's configuration (contract section 7).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+DEVELOPMENT_SECRET: Final = "onsembl-development-secret-not-for-production"  # noqa: S105 - published on purpose
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class WebSocketSwitches(_Group):
+    """The plan's switches for sockets."""
+
+    send_initial_agent_list: bool = True
+    enrich_status_events: bool = True
+    broadcast_disconnects: bool = True
+
+
+class AgentSwitches(_Group):
+    """The plan's switches for agents."""
+
+    uppercase_status_type: bool = True
+    enable_caching: bool = True
+    cache_ttl_seconds: float = Field(default=60, gt=0)
+
+
+class FrontendSwitches(_Group):
+    """The plan's feature flag: whether a frontend may leave its mock data. Told in GET /health."""
+
+    live_data: bool = True
+
+
+class Timings(_Group):
+    """Every time-out and interval; what a contract clause fixes is the default."""
+
+    heartbeat_interval_s: float = Field(default=30, gt=0)
+    """Advertised in the ACK of AGENT_CONNECT (DIS-3)."""
+    heartbeats_missed: float = Field(default=3.4, gt=3, lt=4)
+    """Silent for this many intervals, an agent is lost: after three, before four (DIS-3)."""
+    init_timeout_s: float = Field(default=30, gt=0)
+    """A socket that never says its role is closed (WSA-3)."""
+    rate_window_s: float = Field(default=2, gt=0)
+    flush_interval_s: float = Field(default=0.2, gt=0)
+    """How long a heartbeat may wait for the database; reads see it at once."""
+    slow_consumer_grace_s: float = Field(default=1, gt=0)
+
+
+class Limits(_Group):
+    """Sizes and rates (VAL-5, WSX-5, WSX-6, TRM-5)."""
+
+    body_bytes: int = 1024 * 1024
+    agent_message_bytes: int = 1024 * 1024
+    dashboard_message_bytes: int = 512 * 1024
+    agent_messages_per_s: int = 100
+    dashboard_messages_per_s: int = 50
+    queue_messages: int = 5_000
+    queue_bytes: int = 16 * 1024 * 1024
+
+
+class Auth(_Group):
+    """How tokens are judged; issuer and audience only where they are set."""
+
+    issuer: str | None = None
+    audience: str | None = None
+
+
+class Web(_Group):
+    """What browsers may do (WSA-6); a page of the server's own origin always may."""
+
+    allowed_origins: tuple[str, ...] = ("http://localhost:3000", "http://127.0.0.1:3000")
+
+
+class Settings(BaseSettings):
+    """All settings of one server."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="ONSEMBL_", env_nested_delimiter="__", extra="ignore", frozen=True, nested_model_default_partial_update=True
+    )
+
+    jwt_secret: str = Field(default=DEVELOPMENT_SECRET, min_length=1, repr=False)
+    database_url: str = "onsembl.sqlite3"
+    users: tuple[str, ...] = ("alice", "bob")
+    log_level: str = "info"
+    websocket: WebSocketSwitches = WebSocketSwitches()
+    agents: AgentSwitches = AgentSwitches()
+    frontend: FrontendSwitches = FrontendSwitches()
+    timings: Timings = Timings()
+    limits: Limits = Limits()
+    auth: Auth = Auth()
+    web: Web = Web()
+
+    @property
+    def uses_development_secret(self) -> bool:
+        """Whether anybody can sign tokens."""
+        return self.jwt_secret == DEVELOPMENT_SECRET
+
+    def with_timings(self, given: Mapping[str, float]) -> Settings:
+        """The same with some timings changed."""
+        return self.model_copy(update={"timings": self.timings.model_copy(update=dict(given))})
+
+    @property
+    def before_the_plan(self) -> bool:
+        """Whether all of the plan's switches are off: then the server is the backend the plan complains about."""
+        on = (
+            *self.websocket.model_dump().values(),
+            self.agents.uppercase_status_type,
+            self.agents.enable_caching,
+            self.frontend.live_data,
+        )
+        return not any(on)
+
+    def legacy(self) -> Settings:
+        """The same with all of the plan's switches off (`--legacy`)."""
+        off = {name: False for name in WebSocketSwitches.model_fields}
+        agents = self.agents.model_copy(update={"uppercase_status_type": False, "enable_caching": False})
+        return self.model_copy(
+            update={
+                "websocket": WebSocketSwitches(**off),
+                "agents": agents,
+                "frontend": FrontendSwitches(live_data=False),
+            }
+        )

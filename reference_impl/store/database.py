@@ -1,0 +1,63 @@
+"""Opening the database: URL, engine, pragmas, schema."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from sqlalchemy import event, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from reference_impl.store.group_commit import GroupCommit
+from reference_impl.store.migrate import upgrade
+
+
+def database_url(given: str) -> URL:
+    """Read a URL or the path of an SQLite file, and choose the asynchronous driver."""
+    url = make_url(given if "://" in given else f"sqlite:///{given}")
+    drivers = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
+    return url.set(drivername=drivers.get(url.drivername, url.drivername))
+
+
+def make_engine(url: URL) -> AsyncEngine:
+    """Make the engine; nothing is opened yet."""
+    options: dict[str, Any] = {
+        "json_serializer": lambda value: orjson.dumps(value).decode(),
+        "json_deserializer": orjson.loads,
+        "pool_size": 4,  # readers; SQLite has one writer, and so have we
+        "max_overflow": 4,
+    }
+    engine = create_async_engine(url, **options)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine.sync_engine, "connect", _pragmas)
+    return engine
+
+
+def _pragmas(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's connection
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=5000", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+class SqlDatabase:
+    """The life of the engine and of the one task that writes."""
+
+    def __init__(self, engine: AsyncEngine, commits: GroupCommit) -> None:
+        self._engine = engine
+        self._commits = commits
+
+    async def start(self) -> None:
+        """Bring the schema up to date."""
+        await upgrade(self._engine)
+
+    async def ping(self) -> None:
+        """Raise if the database does not answer (HLT-1)."""
+        async with self._engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    async def close(self) -> None:
+        """Close everything."""
+        await self._commits.close()
+        await self._engine.dispose()

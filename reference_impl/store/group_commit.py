@@ -1,0 +1,75 @@
+"""Writes of many connections in one transaction: a commit costs the same for one as for fifty."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+T = TypeVar("T")
+Write = Callable[[AsyncConnection], Awaitable[T]]
+
+
+class GroupCommit:
+    """One task writes everything, in the order it was asked for.
+
+    A caller waits until its write is committed. What is asked for while a transaction runs goes
+    into the next one. A write must leave no trace but in the database: when one of a group
+    fails, each is tried again in a transaction of its own.
+    """
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._waiting: list[tuple[Write[Any], asyncio.Future[Any]]] = []
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def write(self, write: Write[T]) -> T:
+        """Write, and return when it is committed."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._run())
+        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._waiting.append((write, done))
+        self._wake.set()
+        return await done
+
+    async def close(self) -> None:
+        """Stop the task; the callers have their answers already."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _run(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            group, self._waiting = self._waiting, []
+            if len(group) == 1 or not await self._together(group):
+                for write, done in group:
+                    await self._alone(write, done)
+
+    async def _together(self, group: list[tuple[Write[Any], asyncio.Future[Any]]]) -> bool:
+        try:
+            async with self._engine.begin() as connection:
+                results = [await write(connection) for write, _ in group]
+        except Exception:  # noqa: BLE001 - whose fault it is comes out when each is tried alone
+            return False
+        for (_, done), result in zip(group, results, strict=True):
+            if not done.done():
+                done.set_result(result)
+        return True
+
+    async def _alone(self, write: Write[Any], done: asyncio.Future[Any]) -> None:
+        try:
+            async with self._engine.begin() as connection:
+                result = await write(connection)
+        except Exception as error:  # noqa: BLE001 - it is raised where the write was asked for
+            if not done.done():
+                done.set_exception(error)
+        else:
+            if not done.done():
+                done.set_result(result)

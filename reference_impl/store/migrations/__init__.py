@@ -1,0 +1,1 @@
+"""Alembic's migrations; run by `store.migrate`, or by `onsembl-reference migrate`."""

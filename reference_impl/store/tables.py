@@ -1,0 +1,62 @@
+"""The tables, in types that SQLite and PostgreSQL share (DAT-1)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import JSON, Column, DateTime, Dialect, Index, MetaData, String, Table, Text, TypeDecorator
+from sqlalchemy.types import TypeEngine
+
+from reference_impl.domain.times import parse_ms, rfc3339
+
+metadata = MetaData()
+
+
+class Moment(TypeDecorator[int]):
+    """Milliseconds since 1970 in Python; timestamptz in PostgreSQL, sortable RFC 3339 text in SQLite."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Choose the column type."""
+        return dialect.type_descriptor(Text() if dialect.name == "sqlite" else DateTime(timezone=True))
+
+    def process_bind_param(self, value: int | None, dialect: Dialect) -> Any:  # noqa: ANN401 - a text or a datetime
+        """Write."""
+        if value is None:
+            return None
+        return rfc3339(value) if dialect.name == "sqlite" else datetime.fromtimestamp(value / 1000, UTC)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> int | None:  # noqa: ANN401, ARG002
+        """Read."""
+        if value is None:
+            return None
+        return parse_ms(value) if isinstance(value, str) else parse_ms(value.isoformat())
+
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", String(255), primary_key=True),
+    Column("email", String(320), nullable=True),
+    Column("created_at", Moment(), nullable=False),
+)
+
+agents = Table(
+    "agents",
+    metadata,
+    Column("id", String(128), primary_key=True),
+    Column("user_id", String(255), nullable=False),
+    Column("name", Text(), nullable=False),
+    Column("type", String(32), nullable=False),
+    Column("status", String(32), nullable=False),
+    Column("version", Text(), nullable=False),
+    Column("capabilities", JSON(none_as_null=True), nullable=True),
+    Column("last_ping", Moment(), nullable=True),
+    Column("metadata", JSON(none_as_null=True), nullable=True),
+    Column("created_at", Moment(), nullable=False),
+    Column("updated_at", Moment(), nullable=False),
+    Index("idx_agents_user_status", "user_id", "status"),
+)

@@ -1,0 +1,118 @@
+"""The way in, in this order: request id, token, version, size; then the routes (AUTH-3, VER-1, VAL-5)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from reference_impl.auth.tokens import bearer
+from reference_impl.domain.errors import Refusal, unauthorized
+
+if TYPE_CHECKING:
+    from reference_impl.parts import Parts
+
+_REQUEST_ID: Final = "X-Request-Id"
+_VERSION: Final = "X-API-Version"
+_LONGEST_ID: Final = 200
+_DRAINED: Final = 16 * 1024 * 1024
+
+
+class Admission:
+    """Lets a request in or refuses it; puts `principal` and `version` into its state."""
+
+    def __init__(self, app: ASGIApp, parts: Parts, is_public: Callable[[str], bool]) -> None:
+        self._app = app
+        self._parts = parts
+        self._is_public = is_public
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; a fault of ours becomes a 500 without a word about the inside (ENV-4)."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        answer = _Labelled(send, _request_id(headers, self._parts), headers.get(_VERSION))
+        try:
+            await self._serve(scope, headers, receive, answer)
+        except Exception as error:
+            if not isinstance(error, Refusal):
+                self._parts.log.exception("request_failed", path=scope["path"])
+                error = Refusal("INTERNAL_ERROR", "The server failed to answer", status=500)
+            if answer.started:
+                raise
+            await self._parts.fail(error).response()(scope, receive, answer)
+
+    async def _serve(self, scope: Scope, headers: Headers, receive: Receive, answer: _Labelled) -> None:
+        state = scope.setdefault("state", {})
+        if not self._is_public(scope["path"]):
+            token = bearer(headers.get("authorization"))
+            if token is None:
+                raise unauthorized("A bearer token is required")
+            state["principal"] = await self._parts.verifier.verify(token)
+        wanted = headers.get(_VERSION, "1").strip()
+        versions = {str(version): version for version in self._parts.presenters}
+        if wanted not in versions:
+            raise Refusal("UNSUPPORTED_VERSION", "There is no such API version")  # VER-3
+        answer.version = wanted
+        state["version"] = versions[wanted]
+        body = await _body(receive, headers, self._parts.settings.limits.body_bytes)
+        await self._app(scope, _replay(body, receive), answer)
+
+
+class _Labelled:
+    """Sends, with the request's id and version on the answer (ENV-5, VER-1)."""
+
+    def __init__(self, send: Send, request_id: str, version: str | None) -> None:
+        self._send = send
+        self._request_id = request_id
+        self.version = version if version in {None, "0"} else "1"
+        self.started = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.started = True
+            headers = MutableHeaders(scope=message)
+            headers[_REQUEST_ID] = self._request_id
+            headers[_VERSION] = self.version or "1"
+        await self._send(message)
+
+
+def _request_id(headers: Headers, parts: Parts) -> str:
+    """The id the client sent, if it can be a header of ours; else one we make (ENV-5)."""
+    sent = headers.get(_REQUEST_ID, "")
+    return sent if 0 < len(sent) <= _LONGEST_ID and sent.isprintable() else parts.ids.unique()
+
+
+async def _body(receive: Receive, headers: Headers, limit: int) -> bytes:
+    """Read the whole body; one that is too large is read to its end, within reason, then refused (VAL-5)."""
+    announced = headers.get("content-length", "")
+    chunks: list[bytes] = []
+    size, more = 0, "transfer-encoding" in headers or announced not in {"", "0"}
+    while more and size <= _DRAINED:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            break
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size <= limit:
+            chunks.append(chunk)
+        more = message.get("more_body", False)
+    if size > limit:
+        raise Refusal("PAYLOAD_TOO_LARGE", f"The body is larger than {limit} bytes", status=413)
+    return b"".join(chunks)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    sent = False
+
+    async def again() -> Message:
+        nonlocal sent
+        if sent:
+            return await receive()
+        sent = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again

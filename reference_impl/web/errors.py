@@ -1,0 +1,72 @@
+"""Every failure of a route becomes a Refusal, and every Refusal one answer (ENV-2, VAL-1..4)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Match
+
+from reference_impl.domain.errors import Refusal, invalid
+
+if TYPE_CHECKING:
+    from reference_impl.parts import Parts
+
+
+def install(app: FastAPI, parts: Parts) -> None:
+    """Teach the application to answer failures."""
+
+    async def refused(_request: Request, error: Exception) -> Response:
+        return parts.fail(_refusal(error)).response()
+
+    async def http(request: Request, error: Exception) -> Response:
+        return parts.fail(_http(app, request, error)).response()
+
+    app.add_exception_handler(Refusal, refused)
+    app.add_exception_handler(RequestValidationError, refused)
+    app.add_exception_handler(HTTPException, http)
+
+
+def _refusal(error: Exception) -> Refusal:
+    if isinstance(error, RequestValidationError):
+        return _invalid(error)
+    if isinstance(error, Refusal):
+        return error
+    raise error
+
+
+def _invalid(error: RequestValidationError) -> Refusal:
+    """Say what is wrong where, and never what was sent (VAL-1)."""
+    errors = []
+    for found in error.errors():
+        path = () if found["type"] == "json_invalid" else found["loc"][1:]
+        steps = (str(step).replace("~", "~0").replace("/", "~1") for step in path)
+        errors.append({"pointer": "".join(f"/{step}" for step in steps), "message": str(found["msg"])})
+    where = errors[0]["pointer"] or "the body"
+    return invalid(f"The request is wrong at {where}: {errors[0]['message']}", errors)
+
+
+def _http(app: FastAPI, request: Request, error: Exception) -> Refusal:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    if status == 404:  # noqa: PLR2004
+        return Refusal("NOT_FOUND", "There is no such path", status=404)
+    if status == 405:  # noqa: PLR2004
+        allowed = ", ".join(sorted(_methods(app, request)))
+        return Refusal("METHOD_NOT_ALLOWED", "The path has no such method", status=405, headers={"Allow": allowed})
+    if status == 400:  # noqa: PLR2004 - FastAPI could not read the body
+        return invalid("The body is not valid JSON", [{"pointer": "", "message": "must be JSON"}])
+    return Refusal("REQUEST_FAILED", "The request could not be served", status=status)
+
+
+def _methods(app: FastAPI, request: Request) -> set[str]:
+    """All methods of the path, from every route that has it: one route knows only its own (VAL-3)."""
+    methods: set[str] = set()
+    for route in app.routes:
+        match, _ = route.matches(request.scope)
+        if match is not Match.NONE:
+            methods |= set(getattr(route, "methods", None) or ())
+    return methods
