@@ -135,6 +135,7 @@ class Scene:
     def __init__(self, contract: Contract, terms: Terms | None = None) -> None:
         self.contract = contract
         self.terms = terms or Terms()
+        self.case = "example"
         self._events: list[Event] = []
         self._at = 0.0
         self._names = itertools.count(1)
@@ -238,4 +239,4 @@ class Scene:
 
     def timeline(self) -> Timeline:
         """The finished timeline."""
-        return Timeline(self._events, contract=self.contract, terms=self.terms, epoch=EPOCH, case="example", end=self._at)
+        return Timeline(self._events, contract=self.contract, terms=self.terms, epoch=EPOCH, case=self.case, end=self._at)

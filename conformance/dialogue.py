@@ -1,0 +1,165 @@
+"""Who answered what: each message of the tester with the backend's answers to it, and how a refusal is judged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from conformance.rule import Finding
+from conformance.timeline import VALID
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from conformance.timeline import Connection, Frame, Timeline
+
+ANSWER_SECONDS = 2.0
+"""After which an answer that did not come is missing (PING-1's bound, the longest of all answers)."""
+OWN_ANSWER = {"AGENT_HEARTBEAT": "SERVER_HEARTBEAT", "DASHBOARD_INIT": "DASHBOARD_READY", "PING": "PONG"}
+_ASKED_BY = {answer: kind for kind, answer in OWN_ANSWER.items()}
+_UNASKED = frozenset({"RATE_LIMIT", "AUTH_TIMEOUT", "UNAUTHORIZED", "TOKEN_EXPIRED"})
+"""Codes of errors that answer no message."""
+ENDINGS_OF_OTHER_CAUSE = frozenset({1001, 4002, 4008})
+SWITCHED = 101
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A message of the tester, and what came back for it."""
+
+    connection: Connection
+    sent: Frame
+    answers: tuple[Frame, ...]
+    ready: bool
+    """Whether the connection had been accepted in its role before."""
+
+    def unanswered(self, t: Timeline, within: float = ANSWER_SECONDS) -> bool:
+        """Whether nothing came although the connection was watched for long enough."""
+        return not self.answers and self.connection.until >= t.bound(self.sent.at, within)
+
+    @property
+    def errors(self) -> list[Frame]:
+        """The refusals among the answers."""
+        return [a for a in self.answers if a.kind == "ERROR"]
+
+
+def current(connection: Connection) -> bool:
+    """Whether a socket was opened and speaks the current version."""
+    return connection.opened.status == SWITCHED and connection.opened.query.get("v", "1") == "1"
+
+
+def said(t: Timeline, *credentials: str) -> Iterator[Said]:
+    """Every text message of the tester on sockets opened with these credentials (a good one, if none is named)."""
+    for connection in t.connections:
+        if current(connection) and connection.credential in (credentials or (VALID,)):
+            yield from said_on(connection)
+
+
+def said_on(connection: Connection) -> Iterator[Said]:
+    """Every text message of the tester on one socket, with its answers."""
+    accepted = connection.accepted.seq if connection.accepted else float("inf")
+    answers = _assigned(connection)
+    for frame in connection.sent:
+        if frame.binary is None and (connection.closed is None or frame.seq < connection.closed.seq):
+            yield Said(connection, frame, tuple(answers.get(frame.seq, ())), frame.seq > accepted)
+
+
+def _assigned(connection: Connection) -> dict[int, list[Frame]]:
+    """The `seq` of each message with its answers: first those that name it, then the others in order."""
+    names = {f.id: f.seq for f in connection.sent if f.id}
+    found: dict[int, list[Frame]] = {}
+    loose: list[Frame] = []
+    for frame in connection.received:
+        if frame.kind in {"ACK", "ERROR"}:
+            seq = names.get(named(frame) or "")
+            if seq is not None and seq < frame.seq:
+                found.setdefault(seq, []).append(frame)
+                continue
+        if frame.kind in {"ACK", "ERROR", *_ASKED_BY}:
+            loose.append(frame)
+    _assign_loose(connection, loose, found)
+    return {seq: sorted(frames, key=lambda f: f.seq) for seq, frames in found.items()}
+
+
+def _assign_loose(connection: Connection, loose: list[Frame], found: dict[int, list[Frame]]) -> None:
+    waiting = {f.seq: f for f in connection.sent if f.seq not in found and f.type != "PONG" and f.binary is None}
+    pings = {_echo(f): f.seq for f in connection.sent if f.type == "PING"}
+    for frame in loose:
+        if frame.kind in _ASKED_BY:
+            asked = _ASKED_BY[frame.kind]
+            seq = pings.get(_echo(frame)) if frame.kind == "PONG" else None
+            if seq is None:
+                seq = next((s for s, f in waiting.items() if f.type == asked and s < frame.seq), None)
+            if seq is None:
+                seq = max((f.seq for f in connection.sent if f.type == asked and f.seq < frame.seq), default=None)
+        elif frame.kind == "ERROR" and frame.payload.get("code") in _UNASKED:
+            continue
+        else:
+            seq = next((s for s, f in waiting.items() if s < frame.seq and f.id is None), None)
+            if seq is None:
+                seq = next((s for s in waiting if s < frame.seq), None)
+        if seq is not None:
+            waiting.pop(seq, None)
+            found.setdefault(seq, []).append(frame)
+
+
+def _echo(frame: Frame) -> tuple[Any, Any]:
+    return str(frame.payload.get("timestamp")), str(frame.payload.get("sequence"))
+
+
+def named(answer: Frame) -> str | None:
+    """The id of the message that an answer names."""
+    payload = answer.payload
+    value = payload.get("originalMessageId") if answer.kind == "ERROR" else payload.get("messageId")
+    value = payload.get("messageId", payload.get("originalMessageId")) if value is None else value
+    return value if isinstance(value, str) else None
+
+
+def is_valid(s: Said, t: Timeline) -> bool:
+    """Whether a message is one that its role may send, in shape."""
+    if t.contract.violations("envelope-client.json", s.sent.value):
+        return False
+    message = t.contract.message(f"from-{s.connection.role}", s.sent.type)
+    return message is not None and t.contract.shapes.accepts(message.schema, s.sent.value["payload"])
+
+
+def refusal(s: Said, t: Timeline, what: str, *codes: str) -> Iterator[Finding]:
+    """A message is refused by ERROR with one of these codes that names it, and the connection goes on."""
+    expected = f"ERROR {' or '.join(codes)}"
+    served = [a for a in s.answers if a.kind != "ERROR" and a.payload.get("success") is not False]
+    if served:
+        yield Finding(f"{what} was served instead of refused", served[0], "/type", expected, served[0].type, (s.sent,))
+    elif s.errors:
+        yield from _refused(s, t, what, expected, codes)
+    elif s.answers:
+        says = f"{what} was refused by ACK: clients wait for an ERROR"
+        yield Finding(says, s.answers[0], "/type", expected, s.answers[0].type, (s.sent,))
+    elif ended_over(s, t):
+        closed = s.connection.closed
+        got = closed.code if closed else None
+        yield Finding(f"{what} ended the connection instead of being refused", closed, "", expected, got, (s.sent,))
+    elif s.unanswered(t):
+        yield Finding(f"{what} got no answer: its sender waits for ever", s.sent, "", expected, "nothing")
+
+
+def _refused(s: Said, t: Timeline, what: str, expected: str, codes: tuple[str, ...]) -> Iterator[Finding]:
+    error = s.errors[0]
+    code = error.payload.get("code", "nothing")
+    if code not in codes:
+        yield Finding(f"{what} was refused for another reason", error, "/payload/code", expected, code, (s.sent,))
+    if s.sent.id and error.payload.get("originalMessageId") != s.sent.id:
+        says = "the ERROR does not name the message it refuses: clients cannot tell which of theirs failed"
+        got = error.payload.get("originalMessageId", "nothing")
+        yield Finding(says, error, "/payload/originalMessageId", "the id of the refused message", got, (s.sent,))
+    closed = s.connection.closed
+    if closed is not None and ended_over(s, t):
+        says = f"{what} ended the connection, though it only had to be refused"
+        yield Finding(says, closed, "", "an open connection after the ERROR", closed.code, (s.sent, error))
+
+
+def ended_over(s: Said, t: Timeline) -> bool:
+    """Whether the backend ended the connection right after a message, for no other known reason."""
+    closed = s.connection.closed
+    if closed is None or closed.by != "backend" or closed.code in ENDINGS_OF_OTHER_CAUSE:
+        return False
+    return s.sent.seq < closed.seq and closed.at <= t.bound(s.sent.at, 1.0)
