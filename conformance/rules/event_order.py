@@ -1,0 +1,233 @@
+"""Events have a cause each, once, in the order of causes (CNS-3, STA-5, STA-7)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from conformance import reading
+from conformance.rule import Finding, Rule
+from conformance.views import Heartbeat, causes, heartbeats, is_flood, watchers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from conformance.scene import Scene
+    from conformance.timeline import Connection, Frame, Timeline
+    from conformance.world.world import World
+
+
+class Echo(NamedTuple):
+    """A heartbeat unlike the one before it, a dashboard, and what that was told with just these metrics."""
+
+    beat: Heartbeat
+    dashboard: Connection
+    told: list[Frame]
+
+
+def beats(t: Timeline) -> Iterator[Echo]:
+    """Each heartbeat with metrics of its own, up to the next change of its agent of another kind."""
+    for agent_id in {b.agent_id for b in heartbeats(t)}:
+        own = [b for b in heartbeats(t) if b.agent_id == agent_id]
+        for beat in own:
+            if is_flood(beat) or sum(reading.same_metrics(b.metrics, beat.metrics) for b in own) > 1:
+                continue
+            sent = {b.sent.seq for b in own}
+            other = [e for e in causes(t, agent_id) if e.seq > beat.sent.seq and e.seq not in sent]
+            end = min((e.at for e in other), default=float("inf"))
+            for dashboard in watchers(t, beat.agent.user, beat.sent):
+                told = dashboard.about(agent_id, "AGENT_STATUS", after=beat.sent.seq)
+                fitting = [f for f in told if f.at < end and reading.same_metrics(reading.metrics(f.payload), beat.metrics)]
+                if fitting:
+                    yield Echo(beat, dashboard, fitting)
+
+
+def once(echo: Echo, _t: Timeline) -> Iterator[Finding]:
+    """Told once."""
+    if len(echo.told) > 1:
+        says = "one heartbeat brought several AGENT_STATUS to one dashboard"
+        yield Finding(says, echo.told[1], "", "one AGENT_STATUS for each heartbeat", len(echo.told), (echo.beat.sent, echo.told[0]))
+
+
+class Sequence(NamedTuple):
+    """What one dashboard was told of one agent's heartbeats, each with metrics of its own."""
+
+    dashboard: Connection
+    order: list[tuple[int, Frame]]
+
+
+def sequences(t: Timeline) -> Iterator[Sequence]:
+    """Each dashboard that was told of at least two different heartbeats of an agent."""
+    echoes = list(beats(t))
+    for dashboard in {e.dashboard.id: e.dashboard for e in echoes}.values():
+        for agent_id in {e.beat.agent_id for e in echoes if e.dashboard is dashboard}:
+            mine = [e for e in echoes if e.dashboard is dashboard and e.beat.agent_id == agent_id]
+            order = sorted(((e.beat.sent.seq, e.told[0]) for e in mine), key=lambda pair: pair[1].seq)
+            if len(order) > 1:
+                yield Sequence(dashboard, order)
+
+
+def in_order(sequence: Sequence, _t: Timeline) -> Iterator[Finding]:
+    """In the order in which they were sent."""
+    for (earlier, first), (later, second) in zip(sequence.order, sequence.order[1:], strict=False):
+        if later < earlier:
+            says = "AGENT_STATUS of an older heartbeat came after that of a newer one"
+            yield Finding(says, second, "/payload/metrics", "the order of the heartbeats", "the other way round", (first,))
+
+
+class Life(NamedTuple):
+    """One connection of an agent, and what a dashboard was told while it lasted and nothing else happened to it."""
+
+    agent: Connection
+    dashboard: Connection
+    told: list[Frame]
+
+
+def lives(t: Timeline) -> Iterator[Life]:
+    """Each connection of an agent that was told of at least once, for each dashboard that saw it begin."""
+    for agent in t.agents:
+        if agent.accepted is None or agent.init is None:
+            continue
+        for dashboard in watchers(t, agent.user, agent.init):
+            told = dashboard.about(agent.agent_id or "", "AGENT_STATUS", "AGENT_DISCONNECT", after=agent.accepted.seq)
+            during = [f for f in told if f.at < agent.until]
+            live = [i for i, f in enumerate(during) if reading.status(f.payload) == "ONLINE"]
+            if live:
+                yield Life(agent, dashboard, during[live[0] :])
+
+
+def steady(life: Life, t: Timeline) -> Iterator[Finding]:
+    """Once shown ONLINE it is not shown as gone while its connection lives and beats in time."""
+    failed = any(f.type == "AGENT_ERROR" for f in life.agent.sent)
+    silent = life.agent.until - life.agent.opened.at > t.terms.heartbeat_interval
+    for frame in life.told:
+        gone = frame.kind == "AGENT_DISCONNECT" or reading.status(frame.payload) == "OFFLINE"
+        if gone and not failed and not silent:
+            says = "a connected agent was shown as gone for a moment, without a cause"
+            yield Finding(says, frame, "", "ONLINE while its socket lives", frame.payload.get("status", frame.type), (life.agent.opened,))
+
+
+def plain_dashboards(t: Timeline) -> Iterator[Connection]:
+    """Each dashboard that did not say acceptBatches."""
+    for dashboard in t.dashboards:
+        if dashboard.init is not None and dashboard.accepted and not dashboard.init.payload.get("acceptBatches"):
+            yield dashboard
+
+
+def no_batches(dashboard: Connection, _t: Timeline) -> Iterator[Finding]:
+    """It gets no BATCH."""
+    for frame in dashboard.of_kind("BATCH"):
+        says = "a BATCH was sent to a dashboard that did not say acceptBatches"
+        yield Finding(says, frame, "", "messages one by one", "BATCH", (dashboard.init,) if dashboard.init else ())
+
+
+def _beat(s: Scene, dashboard: object, agent: object, number: int, *, told: bool = True) -> None:
+    agent.heartbeats(commandsProcessed=number)  # type: ignore[attr-defined]
+    if told:
+        dashboard.told("a1", metrics=s.metrics | {"commandsExecuted": number})  # type: ignore[attr-defined]
+
+
+def one_each(s: Scene) -> None:
+    dashboard, agent = s.dashboard(), s.agent("a1")
+    dashboard.told("a1")
+    for number in (11, 12, 13):
+        s.wait(1)
+        _beat(s, dashboard, agent, number)
+    agent.closes()
+    dashboard.told("a1", status="OFFLINE", metrics=s.metrics | {"commandsExecuted": 13})
+    dashboard.told_gone("a1")
+
+
+def three_each(s: Scene) -> None:
+    dashboard, agent = s.dashboard(), s.agent("a1")
+    s.wait(1)
+    _beat(s, dashboard, agent, 11)
+    dashboard.told("a1", metrics=s.metrics | {"commandsExecuted": 11})
+    s.wait(1)
+
+
+def overtaken(s: Scene) -> None:
+    dashboard, agent = s.dashboard(), s.agent("a1")
+    _beat(s, dashboard, agent, 11, told=False)
+    s.wait(0.5)
+    _beat(s, dashboard, agent, 12)
+    dashboard.told("a1", metrics=s.metrics | {"commandsExecuted": 11})
+    s.wait(1)
+
+
+def flicker(s: Scene) -> None:
+    dashboard, agent = s.dashboard(), s.agent("a1")
+    dashboard.told("a1")
+    dashboard.told("a1", status="OFFLINE")
+    dashboard.told("a1")
+    s.wait(1)
+    agent.closes()
+
+
+def batched(s: Scene) -> None:
+    s.dashboard().gets("BATCH", {"messages": []})
+
+
+async def spaced_heartbeats(world: World) -> None:
+    """An agent sends heartbeats, each with its own numbers, each after the one before was told."""
+    user = world.user()
+    dashboard, agent = await user.dashboard(), await user.agent()
+    for step in range(4):
+        beat = await agent.heartbeat(commandsProcessed=50 + step)
+        await dashboard.sees("AGENT_STATUS", agent, since=beat.seq)
+        await world.quiet()
+
+
+async def reconnects(world: World) -> None:
+    """An agent leaves and comes back twice while a dashboard watches."""
+    user = world.user()
+    dashboard, agent = await user.dashboard(), user.new_agent()
+    for _ in range(3):
+        sent = await agent.connect()
+        await dashboard.sees("AGENT_STATUS", agent, since=sent.seq)
+        await world.quiet()
+        before = await agent.leave()
+        await dashboard.sees("AGENT_DISCONNECT", agent, since=before)
+
+
+RULES = (
+    Rule(
+        id="events.one-for-each-heartbeat",
+        clauses=("CNS-3",),
+        judges="One heartbeat brings one AGENT_STATUS to each dashboard.",
+        when=beats,
+        check=once,
+        good=(one_each,),
+        bad=(three_each,),
+        cases=(spaced_heartbeats,),
+    ),
+    Rule(
+        id="events.in-order-of-causes",
+        clauses=("STA-5",),
+        judges="The AGENT_STATUS of one agent come in the order of its heartbeats.",
+        when=sequences,
+        check=in_order,
+        good=(one_each,),
+        bad=(overtaken,),
+        cases=(spaced_heartbeats,),
+    ),
+    Rule(
+        id="events.no-flicker",
+        clauses=("STA-5",),
+        judges="A connected agent that was shown ONLINE is not shown as gone while its socket lives.",
+        when=lives,
+        check=steady,
+        good=(one_each,),
+        bad=(flicker,),
+        cases=(reconnects,),
+    ),
+    Rule(
+        id="events.no-batch-unasked",
+        clauses=("STA-7",),
+        judges="Only dashboards that said acceptBatches are sent BATCH.",
+        when=plain_dashboards,
+        check=no_batches,
+        good=(one_each,),
+        bad=(batched,),
+        cases=(spaced_heartbeats,),
+    ),
+)

@@ -1,0 +1,304 @@
+"""Heartbeats: answered (HB-1), kept (HB-2), refused when out of range (HB-3), in the agent's own units (UNIT-2)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from conformance import reading
+from conformance.rule import Finding, Rule
+from conformance.views import Heartbeat, Item, heartbeats, reads, statuses
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from conformance.scene import Scene
+    from conformance.timeline import Connection, Frame, Timeline
+    from conformance.world.world import World
+
+SCHEMA = "messages/from-agent/AGENT_HEARTBEAT.json"
+FACTORS = (1000, 1024, 1024 * 1024, 60)
+
+
+class Beat(NamedTuple):
+    """A heartbeat as it was sent, valid or not."""
+
+    agent: Connection
+    sent: Frame
+    answers: list[Frame]
+
+
+def _beats(t: Timeline, *, valid: bool) -> Iterator[Beat]:
+    within = t.contract.within("agent.heartbeat", "to-agent.SERVER_HEARTBEAT")
+    for agent in t.agents:
+        own = {agent.agent_id, agent.init and agent.init.payload.get("agentId")}
+        for sent in agent.sent:
+            ready = agent.accepted is not None and sent.seq > agent.accepted.seq and sent.type == "AGENT_HEARTBEAT"
+            if not ready or sent.payload.get("agentId") not in own or not isinstance(sent.value, dict):
+                continue
+            if t.contract.shapes.accepts(SCHEMA, sent.value.get("payload")) != valid:
+                continue
+            answers = [f for f in agent.received if f.seq > sent.seq and f.kind in {"SERVER_HEARTBEAT", "ACK", "ERROR"}]
+            if answers or agent.until >= sent.at + within:
+                yield Beat(agent, sent, answers)
+
+
+def valid_beats(t: Timeline) -> Iterator[Beat]:
+    """Every valid heartbeat whose answer came or was waited for."""
+    return _beats(t, valid=True)
+
+
+def answered(beat: Beat, t: Timeline) -> Iterator[Finding]:
+    """By SERVER_HEARTBEAT, within a second, in shape."""
+    within = t.contract.within("agent.heartbeat", "to-agent.SERVER_HEARTBEAT")
+    expected = f"SERVER_HEARTBEAT within {within:g} s"
+    answer = next((f for f in beat.answers if f.kind == "SERVER_HEARTBEAT"), None)
+    if answer is None:
+        got = beat.answers[0].label if beat.answers else "none"
+        yield Finding("a heartbeat is not answered by SERVER_HEARTBEAT", beat.sent, "", expected, got)
+        return
+    if answer.at > t.bound(beat.sent.at, within):
+        late = f"{answer.at - beat.sent.at:.2f} s later"
+        yield Finding("SERVER_HEARTBEAT came late", answer, "", expected, late, (beat.sent,))
+    for v in t.contract.violations("messages/to-agent/SERVER_HEARTBEAT.json", answer.payload):
+        yield Finding("SERVER_HEARTBEAT is out of shape", answer, "/payload" + v.pointer, v.expected, v.got, (beat.sent,))
+
+
+class Kept(NamedTuple):
+    """A heartbeat and what REST said of the agent afterwards, before the next one."""
+
+    beat: Heartbeat
+    items: list[Item]
+
+
+def kept_beats(t: Timeline) -> Iterator[Kept]:
+    """Each accepted heartbeat after which REST was read until it followed, or for longer than the bound."""
+    beats = list(heartbeats(t))
+    for beat in beats:
+        following = [b.sent.at for b in beats if b.agent_id == beat.agent_id and b.sent.seq > beat.sent.seq]
+        end = min(following, default=float("inf"))
+        items = [i for i in reads(t, beat.agent) if i.where.seq > beat.answer.seq and i.where.at < end]
+        if any(_follows(i, beat) for i in items) or any(i.where.at > t.bound(beat.sent.at, 1.0) for i in items):
+            yield Kept(beat, items)
+
+
+def _follows(item: Item, beat: Heartbeat) -> bool:
+    return reading.same_metrics(reading.metrics(item.value), beat.metrics)
+
+
+def kept(occasion: Kept, t: Timeline) -> Iterator[Finding]:
+    """`last_metrics` and `last_heartbeat` follow."""
+    beat, items = occasion
+    evidence = (beat.sent, beat.answer)
+    fitting = [i for i in items if _follows(i, beat)]
+    last = (fitting or items)[-1]
+    if not fitting:
+        wanted = ", ".join(f"{k}: {v}" for k, v in beat.metrics.items())
+        got = reading.metrics(last.value)
+        yield Finding("REST does not show what the last heartbeat reported", last.where, f"{last.pointer}/last_metrics", wanted, got, evidence)
+    shown = last.value.get("last_heartbeat", last.value.get("last_ping"))
+    at = _unix(shown)
+    if shown is None or (at is not None and at < t.wall(beat.sent.at) / 1000 - t.terms.clock_tolerance):
+        says = "last_heartbeat does not follow the heartbeat: the agent looks silent"
+        yield Finding(says, last.where, f"{last.pointer}/last_heartbeat", "the time of the heartbeat", shown, evidence)
+
+
+def _unix(value: Any) -> float | None:
+    try:
+        return datetime.fromisoformat(value.upper()).timestamp() if isinstance(value, str) else None
+    except ValueError:
+        return None
+
+
+def invalid_beats(t: Timeline) -> Iterator[Beat]:
+    """Every heartbeat out of range or shape whose answer came or was waited for."""
+    return _beats(t, valid=False)
+
+
+def refused(beat: Beat, t: Timeline) -> Iterator[Finding]:
+    """By ERROR INVALID_MESSAGE, and nothing of it is ever shown."""
+    expected = "ERROR INVALID_MESSAGE"
+    answer = next(iter(beat.answers), None)
+    code = answer.payload.get("code") if answer else None
+    if answer is None or answer.kind != "ERROR" or code != "INVALID_MESSAGE":
+        got = "no answer" if answer is None else f"{answer.label} {code or ''}".strip()
+        yield Finding("a heartbeat out of range is not refused", beat.sent, "/payload/healthMetrics", expected, got)
+    wrong = reading.reported(beat.sent.payload.get("healthMetrics"))
+    for item in (*reads(t, beat.agent), *_told(t, beat.agent)):
+        metrics = reading.metrics(item.value)
+        if item.where.seq > beat.sent.seq and reading.same_metrics(metrics, wrong):
+            yield Finding("metrics out of range were stored", item.where, item.pointer, "the metrics before", metrics, (beat.sent,))
+
+
+def _told(t: Timeline, agent: Connection) -> Iterator[Item]:
+    return (i for i in statuses(t) if i.agent_id == agent.agent_id)
+
+
+def shown_numbers(t: Timeline) -> Iterator[tuple[Item, Connection]]:
+    """Every place that shows metrics of an agent of ours after an accepted heartbeat."""
+    for agent in {a.agent_id: a for a in t.agents}.values():
+        for item in (*reads(t, agent), *_told(t, agent)):
+            if isinstance(reading.metrics(item.value), dict) and _sent_before(t, agent, item):
+                yield item, agent
+
+
+def _sent_before(t: Timeline, agent: Connection, item: Item) -> list[dict[str, Any]]:
+    return [b.metrics for b in heartbeats(t) if b.agent_id == agent.agent_id and b.sent.seq < item.where.seq]
+
+
+def same_units(occasion: tuple[Item, Connection], t: Timeline) -> Iterator[Finding]:
+    """No number is one that was sent, times or divided by what tells two units apart."""
+    item, agent = occasion
+    sent, shown = _sent_before(t, agent, item), reading.metrics(item.value)
+    for name in ("uptime", "memoryUsage", "cpuUsage"):
+        told = {s.get(name) for s in sent if isinstance(s.get(name), int | float)}
+        value = shown.get(name)
+        if not isinstance(value, int | float) or value in told:
+            continue
+        for factor in FACTORS:
+            if any(v and (value in (v * factor, v / factor)) for v in told):
+                says = f"{name} is shown in another unit than the agent sent: by a factor of {factor}"
+                yield Finding(says, item.where, f"{item.pointer}/{name}", " or ".join(map(str, sorted(told))), value)
+                break
+
+
+def followed(s: Scene) -> None:
+    dashboard, agent = s.dashboard(), s.agent("a1")
+    agent.heartbeats()
+    s.shows(s.row("a1"))
+    dashboard.told("a1", metrics=s.metrics)
+    s.shows(s.row("a1", last_heartbeat="2025-10-09T08:53:20.000Z", last_metrics=s.metrics))
+
+
+def unanswered(s: Scene) -> None:
+    agent = s.agent("a1")
+    agent.sends("AGENT_HEARTBEAT", {"agentId": "a1", "healthMetrics": s.health})
+    s.wait(2)
+    agent.closes()
+
+
+def only_acknowledged(s: Scene) -> None:
+    agent = s.agent("a1")
+    beat = agent.sends("AGENT_HEARTBEAT", {"agentId": "a1", "healthMetrics": s.health})
+    agent.gets("ACK", {"messageId": beat.id, "success": True})
+
+
+def not_stored(s: Scene) -> None:
+    s.agent("a1").heartbeats()
+    s.wait(2)
+    s.shows(s.row("a1"))
+
+
+def cpu_zero(s: Scene) -> None:
+    s.agent("a1").heartbeats()
+    s.wait(2)
+    s.shows(s.row("a1", last_heartbeat="2025-10-09T08:53:20Z", last_metrics=s.metrics | {"cpuUsage": 0}))
+
+
+def no_time(s: Scene) -> None:
+    s.agent("a1").heartbeats()
+    s.shows(s.row("a1", last_metrics=s.metrics))
+
+
+def refuses(s: Scene) -> None:
+    agent = s.agent("a1")
+    beat = agent.sends("AGENT_HEARTBEAT", {"agentId": "a1", "healthMetrics": s.health | {"cpuUsage": 101}})
+    agent.gets("ERROR", {"code": "INVALID_MESSAGE", "message": "no", "recoverable": True, "originalMessageId": beat.id})
+    s.shows(s.row("a1"))
+
+
+def accepts_garbage(s: Scene) -> None:
+    agent = s.agent("a1")
+    agent.heartbeats(cpuUsage=4000)
+
+
+def stores_garbage(s: Scene) -> None:
+    refuses(s)
+    s.shows(s.row("a1", last_metrics=s.metrics | {"cpuUsage": 101}))
+
+
+def milliseconds(s: Scene) -> None:
+    s.agent("a1").heartbeats()
+    s.shows(s.row("a1", last_metrics=s.metrics | {"uptime": 60000}))
+
+
+async def beats_and_reads(world: World) -> None:
+    """An agent sends three different heartbeats; after each one REST is read until it follows."""
+    user = world.user()
+    dashboard, agent = await user.dashboard(), await user.agent()
+    for step in (1, 2, 3):
+        beat = await agent.heartbeat(commandsProcessed=step, uptime=77 * step, memoryUsage=640.25 + step, cpuUsage=7.5 * step)
+        wanted = reading.reported(beat.payload["healthMetrics"])
+        await dashboard.sees("AGENT_STATUS", agent, since=beat.seq)
+        await user.rest.until(agent.id, lambda row, w=wanted: reading.same_metrics(reading.metrics(row), w))  # type: ignore[misc]
+
+
+async def out_of_range(world: World) -> None:
+    """Heartbeats out of range, each followed by a right one, which must be served."""
+    user = world.user()
+    dashboard, agent = await user.dashboard(), await user.agent()
+    wrong: list[dict[str, Any]] = [
+        {"cpuUsage": 101},
+        {"cpuUsage": -1},
+        {"memoryUsage": -5},
+        {"uptime": -1},
+        {"commandsProcessed": -3},
+        {"cpuUsage": "12"},
+        {"uptime": None},
+        {"memoryUsage": True},
+    ]
+    for step, change in enumerate(wrong):
+        await agent.heartbeat(**({"commandsProcessed": 1000 + step} | change))
+    for text in ("NaN", "Infinity", "1e999"):
+        health = f'{{"cpuUsage": {text}, "memoryUsage": 1, "uptime": 1, "commandsProcessed": 1}}'
+        body = f'{{"type": "AGENT_HEARTBEAT", "id": "nan-{text}", "payload": {{"agentId": "{agent.id}", "healthMetrics": {health}}}}}'
+        sent = await agent.link.send_text(body)
+        await agent.link.until("ERROR", since=sent.seq)
+    beat = await agent.heartbeat(commandsProcessed=5, cpuUsage=100)
+    await dashboard.sees("AGENT_STATUS", agent, since=beat.seq)
+    await user.rest.until(agent.id, lambda row: (reading.metrics(row) or {}).get("commandsExecuted") == 5)  # noqa: PLR2004
+    await world.quiet()
+
+
+RULES = (
+    Rule(
+        id="heartbeat.answered",
+        clauses=("HB-1",),
+        judges="Every valid heartbeat is answered by SERVER_HEARTBEAT within a second.",
+        when=valid_beats,
+        check=answered,
+        good=(followed,),
+        bad=(unanswered, only_acknowledged),
+        cases=(beats_and_reads,),
+    ),
+    Rule(
+        id="heartbeat.kept",
+        clauses=("HB-2",),
+        judges="After a heartbeat REST shows its metrics and its time within a second.",
+        when=kept_beats,
+        check=kept,
+        good=(followed,),
+        bad=(not_stored, cpu_zero, no_time),
+        cases=(beats_and_reads,),
+    ),
+    Rule(
+        id="heartbeat.out-of-range-refused",
+        clauses=("HB-3",),
+        judges="A heartbeat out of range is refused with INVALID_MESSAGE and changes nothing.",
+        when=invalid_beats,
+        check=refused,
+        good=(refuses,),
+        bad=(accepts_garbage, stores_garbage),
+        cases=(out_of_range,),
+    ),
+    Rule(
+        id="heartbeat.units-kept",
+        clauses=("UNIT-2",),
+        judges="No metric is shown in another unit than the agent sent it in.",
+        when=shown_numbers,
+        check=same_units,
+        good=(followed,),
+        bad=(milliseconds,),
+        cases=(beats_and_reads,),
+    ),
+)
