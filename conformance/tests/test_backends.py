@@ -6,7 +6,8 @@ import asyncio
 import itertools
 import json
 import socket
-from contextlib import asynccontextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -39,6 +40,31 @@ def front(second: str) -> Iterator[str]:
         yield url
 
 
+KINDS = {
+    "reject-all": (403, b"{"),
+    "accept-all": (200, b'{"success": true'),
+    "empty-object": (200, b"{}"),
+    "invalid-utf8": (200, b'{"success": true'),
+    "redirect-loop": (302, b""),
+    "html-errors": (502, b"<!doctype"),
+    "web-page": (200, b"<!doctype"),
+    "refuses-token": (401, b"{"),
+    "silent-socket": (200, b"{"),
+    "endless-body": (200, b'{"success": true'),
+    "deflate-bomb": (200, b'{"success": true'),
+}
+BELOW_HTTP = {"tls-on-plain": b"\x15\x03\x01", "close-at-once": b"", "hang": None}
+
+
+@pytest.fixture(scope="module")
+def degenerate() -> Iterator[dict[str, str]]:
+    """Every kind, started side by side."""
+    kinds = [*KINDS, *BELOW_HTTP, "huge-frame"]
+    with ExitStack() as stack, ThreadPoolExecutor() as pool:
+        started = pool.map(lambda kind: stack.enter_context(backend("degenerate", "--kind", kind)), kinds)
+        yield dict(zip(kinds, started, strict=True))
+
+
 @pytest.fixture(params=["second", "front"])
 def either(request: pytest.FixtureRequest) -> str:
     return str(request.getfixturevalue(request.param))
@@ -46,7 +72,9 @@ def either(request: pytest.FixtureRequest) -> str:
 
 @asynccontextmanager
 async def opened(url: str, path: str, user: str = "alice") -> AsyncIterator[ClientConnection]:
-    async with connect(f"{url.replace('http', 'ws')}{path}?token={mint(user)}", max_size=None) as socket:
+    async with connect(
+        f"{url.replace('http', 'ws')}{path}?token={mint(user)}", max_size=None, max_queue=None
+    ) as socket:
         yield socket
 
 
@@ -227,50 +255,32 @@ async def test_one_thing_is_wrong(wrong: str, seen: tuple[str, str | None]) -> N
     assert body["agents"][0].get(seen[0]) == seen[1]
 
 
-@pytest.mark.parametrize(
-    ("kind", "status", "start"),
-    [
-        ("reject-all", 403, b"{"),
-        ("accept-all", 200, b'{"success": true'),
-        ("empty-object", 200, b"{}"),
-        ("invalid-utf8", 200, b'{"success": true'),
-        ("redirect-loop", 302, b""),
-        ("html-errors", 502, b"<!doctype"),
-        ("web-page", 200, b"<!doctype"),
-        ("refuses-token", 401, b"{"),
-        ("silent-socket", 200, b"{"),
-        ("endless-body", 200, b'{"success": true'),
-        ("deflate-bomb", 200, b'{"success": true'),
-    ],
-)
-async def test_a_degenerate_server_answers_as_its_name_says(kind: str, status: int, start: bytes) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_degenerate_server_answers_as_its_name_says(degenerate: dict[str, str], kind: str) -> None:
     """GET /agents of a degenerate server has the status and the first bytes that its kind promises."""
-    with backend("degenerate", "--kind", kind) as url:
-        headers = {"Authorization": f"Bearer {mint('alice')}"}
-        target = f"{url}/api/v1/agents"
-        async with aiohttp.request("GET", target, headers=headers, allow_redirects=False) as response:
-            assert response.status == status
-            assert await response.content.read(len(start)) == start
+    headers = {"Authorization": f"Bearer {mint('alice')}"}
+    status, start = KINDS[kind]
+    target = f"{degenerate[kind]}/api/v1/agents"
+    async with aiohttp.request("GET", target, headers=headers, allow_redirects=False) as response:
+        assert response.status == status
+        assert await response.content.read(len(start)) == start
 
 
-@pytest.mark.parametrize(("kind", "said"), [("tls-on-plain", b"\x15\x03\x01"), ("close-at-once", b""), ("hang", None)])
-def test_some_are_below_http(kind: str, said: bytes | None) -> None:
+@pytest.mark.parametrize("kind", BELOW_HTTP)
+def test_some_are_below_http(degenerate: dict[str, str], kind: str) -> None:
     """Over plain TCP these answer an alert, the end, or nothing."""
-    with backend("degenerate", "--kind", kind) as url:
-        place = urlsplit(url)
-        with socket.create_connection((str(place.hostname), int(place.port or 0)), timeout=0.3) as raw:
-            if said is None:
-                raw.sendall(b"GET / HTTP/1.1\r\n\r\n")
-                with pytest.raises(TimeoutError):
-                    raw.recv(3)
-            else:
-                if said:
-                    raw.sendall(b"GET / HTTP/1.1\r\n\r\n")
-                assert raw.recv(3) == said
+    place, said = urlsplit(degenerate[kind]), BELOW_HTTP[kind]
+    with socket.create_connection((str(place.hostname), int(place.port or 0)), timeout=0.3) as raw:
+        if said != b"":
+            raw.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        if said is None:
+            with pytest.raises(TimeoutError):
+                raw.recv(3)
+        else:
+            assert raw.recv(3) == said
 
 
-async def test_a_frame_may_be_huge() -> None:
-    """The huge frame has 64 MiB, and a client with a limit refuses it."""
-    with backend("degenerate", "--kind", "huge-frame") as url:
-        async with opened(url, "/ws/agent") as agent:
-            assert len(await agent.recv()) == 64 * 2**20
+async def test_a_frame_may_be_huge(degenerate: dict[str, str]) -> None:
+    """The huge frame has 64 MiB, upon connection."""
+    async with opened(degenerate["huge-frame"], "/ws/agent") as agent:
+        assert len(await agent.recv()) == 64 * 2**20
