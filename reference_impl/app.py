@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import WebSocketRoute
-from starlette.types import ASGIApp
 
 from reference_impl.auth.tokens import JwtVerifier
 from reference_impl.clock import SystemClock
 from reference_impl.domain.catalogue import ROLE_MESSAGE
 from reference_impl.domain.machine import AgentMachine
 from reference_impl.domain.pacing import Pacer
-from reference_impl.domain.presenters import Presenter
 from reference_impl.domain.presenters.current import CurrentPresenter
 from reference_impl.domain.presenters.legacy import LegacyPresenter, PlainStatusPresenter
 from reference_impl.domain.vocabulary import Role
@@ -28,12 +25,9 @@ from reference_impl.live.desk import AgentDesk
 from reference_impl.live.dispatch import refuse
 from reference_impl.live.endpoint import SocketEndpoint
 from reference_impl.live.handlers import HANDLERS
-from reference_impl.live.turns import Turns
 from reference_impl.logs import make_log
 from reference_impl.parts import Core, Parts
 from reference_impl.rest.agents import agents as agent_routes
-from reference_impl.settings import Settings
-from reference_impl.store import AgentStore
 from reference_impl.store.buffered import BufferedAgents
 from reference_impl.store.cached import CachedAgents
 from reference_impl.store.database import SqlDatabase, database_url, make_engine
@@ -44,6 +38,16 @@ from reference_impl.web.admission import Admission
 from reference_impl.web.answers import failure_of
 from reference_impl.web.documents import documents
 from reference_impl.web.errors import install
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from starlette.types import ASGIApp
+
+    from reference_impl.domain.presenters import Presenter
+    from reference_impl.live.turns import Turns
+    from reference_impl.settings import Settings
+    from reference_impl.store import AgentStore
 
 BASE: Final = "/api/v1"
 SOCKETS: Final = {"/ws/agent": Role.AGENT, "/ws/dashboard": Role.DASHBOARD, "/ws": None}

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import MutableMapping
-from typing import Any, Final, Protocol, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 import structlog
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
 
 _SECRET_KEYS: Final = frozenset({"token", "accesstoken", "access_token", "refreshtoken", "authorization", "jwt_secret"})
 _JWT: Final = re.compile(r"eyJ[\w-]+\.[\w-]+\.?[\w-]*")

@@ -8,35 +8,38 @@ endpoints) is built from the final ones, so a replaced part is replaced everywhe
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fastapi import APIRouter
-from starlette.types import ASGIApp
-
-from reference_impl.auth import TokenVerifier
-from reference_impl.clock import Clock
-from reference_impl.domain.errors import Refusal
-from reference_impl.domain.events import Event
-from reference_impl.domain.machine import AgentMachine
-from reference_impl.domain.pacing import Pacer
-from reference_impl.domain.presenters import Presenter
-from reference_impl.domain.subscriptions import Subscriptions
-from reference_impl.domain.vocabulary import Role
-from reference_impl.hub import Hub, Presence
-from reference_impl.ids import Ids
-from reference_impl.live.announcer import Announcer
-from reference_impl.live.codec import Codec
-from reference_impl.live.desk import AgentDesk
-from reference_impl.live.handlers import Handler
-from reference_impl.live.session import Session
 from reference_impl.live.turns import Turns
-from reference_impl.logs import Log
-from reference_impl.settings import Settings
-from reference_impl.store import AgentStore, Database, UserStore
-from reference_impl.telemetry import Telemetry
-from reference_impl.web.answers import Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Mapping
+
+    from fastapi import APIRouter
+    from starlette.types import ASGIApp
+
+    from reference_impl.auth import TokenVerifier
+    from reference_impl.clock import Clock
+    from reference_impl.domain.errors import Refusal
+    from reference_impl.domain.events import Event
+    from reference_impl.domain.machine import AgentMachine
+    from reference_impl.domain.pacing import Pacer
+    from reference_impl.domain.presenters import Presenter
+    from reference_impl.domain.subscriptions import Subscriptions
+    from reference_impl.domain.vocabulary import Role
+    from reference_impl.hub import Hub, Presence
+    from reference_impl.ids import Ids
+    from reference_impl.live.announcer import Announcer
+    from reference_impl.live.codec import Codec
+    from reference_impl.live.desk import AgentDesk
+    from reference_impl.live.handlers import Handler
+    from reference_impl.live.session import Session
+    from reference_impl.logs import Log
+    from reference_impl.settings import Settings
+    from reference_impl.store import AgentStore, Database, UserStore
+    from reference_impl.telemetry import Telemetry
+    from reference_impl.web.answers import Failure
 
 
 @dataclass(frozen=True)

@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-from collections.abc import Callable, Sequence
 from functools import reduce
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from reference_impl.app import BASE, create_app, make_parts
 from reference_impl.defects import load
-from reference_impl.parts import Parts
 from reference_impl.server import Server, bind, make_server
-from reference_impl.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from reference_impl.parts import Parts
+    from reference_impl.settings import Settings
 
 
 class Listening(TypedDict):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Callable, Iterator
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import uvicorn
-from starlette.types import ASGIApp
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from starlette.types import ASGIApp
 
 _LARGEST_FRAME = 8 * 1024 * 1024
 """Far above what any role may send (WSX-5): up to here we decide, and close with 1009 in good order."""
@@ -100,5 +103,5 @@ def bind(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((host, port))
     listener.listen(2048)
-    listener.setblocking(False)
+    listener.setblocking(False)  # noqa: FBT003 - the socket module's own signature
     return listener

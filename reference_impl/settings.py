@@ -5,11 +5,13 @@ The groups `websocket`, `agents` and `frontend` are the plan's configuration (co
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 DEVELOPMENT_SECRET: Final = "onsembl-development-secret-not-for-production"  # noqa: S105 - published on purpose
 
@@ -84,7 +86,11 @@ class Settings(BaseSettings):
     """All settings of one server."""
 
     model_config = SettingsConfigDict(
-        env_prefix="ONSEMBL_", env_nested_delimiter="__", extra="ignore", frozen=True, nested_model_default_partial_update=True
+        env_prefix="ONSEMBL_",
+        env_nested_delimiter="__",
+        extra="ignore",
+        frozen=True,
+        nested_model_default_partial_update=True,
     )
 
     jwt_secret: str = Field(default=DEVELOPMENT_SECRET, min_length=1, repr=False)
@@ -121,7 +127,7 @@ class Settings(BaseSettings):
 
     def legacy(self) -> Settings:
         """The same with all of the plan's switches off (`--legacy`)."""
-        off = {name: False for name in WebSocketSwitches.model_fields}
+        off = dict.fromkeys(WebSocketSwitches.model_fields, False)
         agents = self.agents.model_copy(update={"uppercase_status_type": False, "enable_caching": False})
         return self.model_copy(
             update={

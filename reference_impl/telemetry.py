@@ -15,9 +15,7 @@ class Telemetry:
             "AGENT_DISCONNECT": ("websocket_events_agent_disconnect", "AGENT_DISCONNECT events sent"),
             "dashboard:connected": ("websocket_events_dashboard_connected", "Snapshots sent"),
         }
-        self._events = {
-            kind: Counter(name, text, registry=self._registry) for kind, (name, text) in counters.items()
-        }
+        self._events = {kind: Counter(name, text, registry=self._registry) for kind, (name, text) in counters.items()}
         self.sockets = Gauge("websocket_connections", "Open sockets", ["role"], registry=self._registry)
 
     def event(self, kind: str) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from reference_impl.auth import Principal
 from reference_impl.domain.errors import unauthorized
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 PROVISION: Final = "onsembl_provision"
 """Our own claim: the bearer may be made a user at first sight. Only who has the secret can sign it."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import jwt
 
-from reference_impl.auth import Principal
 from reference_impl.auth.claims import PROVISION, principal_of
-from reference_impl.clock import Clock
 from reference_impl.domain.errors import unauthorized
-from reference_impl.settings import Auth
-from reference_impl.store import UserStore
+
+if TYPE_CHECKING:
+    from reference_impl.auth import Principal
+    from reference_impl.clock import Clock
+    from reference_impl.settings import Auth
+    from reference_impl.store import UserStore
 
 _ALGORITHM: Final = "HS256"
 _ONLY_SIGNATURE: Final[Any] = {

@@ -6,12 +6,14 @@ command line joins defects to a server, and the correct code knows nothing of th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from reference_impl.parts import Parts
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from reference_impl.parts import Parts
 
 
 class Defect(Protocol):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from reference_impl.defects._through import Replacing, Through
-from reference_impl.domain.events import Event
+
+if TYPE_CHECKING:
+    from reference_impl.domain.events import Event
 
 
 class _Silent(Through):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from reference_impl.defects._through import Replacing, Through
-from reference_impl.domain.agents import Agent
-from reference_impl.domain.events import Body
+
+if TYPE_CHECKING:
+    from reference_impl.domain.agents import Agent
+    from reference_impl.domain.events import Body
 
 
 class _RawId(Through):

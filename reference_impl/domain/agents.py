@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from reference_impl.domain.vocabulary import AgentStatus, AgentType
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reference_impl.domain.vocabulary import AgentStatus, AgentType
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from reference_impl.domain.vocabulary import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _BOTH: Final = frozenset({"PING", "PONG", "TOKEN_REFRESH"})
 

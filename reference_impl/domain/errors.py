@@ -6,14 +6,16 @@ answered: an HTTP status over REST, a close code on a socket when the connection
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 
 class Refusal(Exception):  # noqa: N818 - it is an answer, not a fault of the program
     """A request or message that is answered with a failure."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the facts an answer can need
         self,
         code: str,
         sentence: str,

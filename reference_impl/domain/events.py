@@ -34,7 +34,7 @@ class Event:
 
     __slots__ = ("_encode", "_frames", "_render", "subject", "topic", "type", "user_id")
 
-    def __init__(  # noqa: PLR0913 - an event is these six facts
+    def __init__(  # noqa: PLR0913, PLR0917 - an event is these six facts
         self,
         user_id: str,
         type: str,  # noqa: A002 - the word of the envelope

@@ -5,12 +5,14 @@ Every step takes the time from outside and never lets `updated_at` go back (AGT-
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reference_impl.domain.agents import Agent, Announcement, Failure, Metrics
 from reference_impl.domain.vocabulary import AgentStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class AgentMachine:

@@ -7,14 +7,16 @@ off for saying more. A property that is optional may be left out, but may not be
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, StringConstraints
 from pydantic.alias_generators import to_camel
 
 from reference_impl.domain.agents import Announcement, Failure, Flags, Metrics
 from reference_impl.domain.vocabulary import AGENT_ID, AgentType
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def _number(
@@ -35,7 +37,8 @@ def _number(
             raise ValueError(f"must be above {above:g}")
         if high is not None and value > high:
             raise ValueError(f"must not be above {high:g}")
-        return value
+        number: int | float = value
+        return number
 
     return validate
 

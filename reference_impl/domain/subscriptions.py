@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from reference_impl.domain.events import Topic
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 Chosen = frozenset[str] | None
 """The ids that are wanted; None means all, also those that come later."""
 
-ALL: Final[Chosen] = None
+ALL: Final = None
 
 
 @dataclass(frozen=True, slots=True)

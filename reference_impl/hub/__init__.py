@@ -5,9 +5,10 @@ Both are ports. `memory` serves one node; a version over a broker would implemen
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from reference_impl.domain.events import Event
+if TYPE_CHECKING:
+    from reference_impl.domain.events import Event
 
 
 class Member(Protocol):

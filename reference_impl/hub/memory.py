@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from reference_impl.domain.events import Event
-from reference_impl.hub import Link, Member
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from reference_impl.domain.events import Event
+    from reference_impl.hub import Link, Member
 
 
 class MemoryHub:

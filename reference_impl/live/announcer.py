@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
-from reference_impl.clock import Clock, Timer
-from reference_impl.domain.agents import Agent, Failure
 from reference_impl.domain.events import Body, Event, Topic
-from reference_impl.domain.pacing import Pacer
-from reference_impl.domain.presenters import Presenter
-from reference_impl.hub import Hub
-from reference_impl.live.codec import Codec
-from reference_impl.logs import Log
-from reference_impl.telemetry import Telemetry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from reference_impl.clock import Clock, Timer
+    from reference_impl.domain.agents import Agent, Failure
+    from reference_impl.domain.pacing import Pacer
+    from reference_impl.domain.presenters import Presenter
+    from reference_impl.hub import Hub
+    from reference_impl.live.codec import Codec
+    from reference_impl.logs import Log
+    from reference_impl.telemetry import Telemetry
 
 
 class Announcer:
     """Publishes the events of agents; one AGENT_STATUS per cause, coalesced only in a flood (STA-6)."""
 
-    def __init__(  # noqa: PLR0913 - the ports it joins
+    def __init__(  # noqa: PLR0913, PLR0917 - the ports it joins
         self,
         hub: Hub,
         presenters: Mapping[int, Presenter],

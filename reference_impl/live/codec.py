@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import orjson
 
-from reference_impl.clock import Clock
 from reference_impl.domain.errors import Refusal, invalid_message
-from reference_impl.domain.events import Body
-from reference_impl.ids import Ids
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reference_impl.clock import Clock
+    from reference_impl.domain.events import Body
+    from reference_impl.ids import Ids
 
 _DEEPEST: Final = 64
 _TIMESTAMPS: Final = 2**53
@@ -91,20 +94,20 @@ def parse(text: str) -> Any:  # noqa: ANN401 - any JSON
         value = orjson.loads(text)
         json.loads(text, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
-        sentence = str(error) if isinstance(error, _Twice) else "The message is not valid JSON"
+        sentence = str(error) if isinstance(error, _TwiceError) else "The message is not valid JSON"
         raise Malformed(invalid_message(sentence), None) from None
     if not _shallow(value, _DEEPEST):
         raise Malformed(invalid_message(f"The message is nested deeper than {_DEEPEST} levels"), None)
     return value
 
 
-class _Twice(ValueError):
+class _TwiceError(ValueError):
     pass
 
 
 def _once(pairs: list[tuple[str, Any]]) -> None:
     if len({key for key, _ in pairs}) != len(pairs):
-        raise _Twice("An object of the message has the same key twice")
+        raise _TwiceError("An object of the message has the same key twice")
 
 
 def _shallow(value: Any, levels: int) -> bool:  # noqa: ANN401 - any JSON
@@ -122,4 +125,6 @@ def _is_timestamp(value: Any) -> bool:  # noqa: ANN401 - any JSON
 
 
 def _wrong(pointer: str, message: str) -> Refusal:
-    return invalid_message(f"The envelope is wrong at {pointer or '/'}: {message}", [{"pointer": pointer, "message": message}])
+    return invalid_message(
+        f"The envelope is wrong at {pointer or '/'}: {message}", [{"pointer": pointer, "message": message}]
+    )

@@ -7,13 +7,17 @@ from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
-from reference_impl.clock import Clock, Timer
-from reference_impl.domain.errors import Refusal
-from reference_impl.domain.events import Body
-from reference_impl.live.codec import Codec
-from reference_impl.settings import Limits
+if TYPE_CHECKING:
+    from reference_impl.clock import Clock, Timer
+    from reference_impl.domain.errors import Refusal
+    from reference_impl.domain.events import Body
+    from reference_impl.live.codec import Codec
+    from reference_impl.settings import Limits
+
+_LONGEST_REASON: Final = 120
+"""A close frame holds at most 123 bytes of reason; ours are ASCII."""
 
 Message = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
@@ -36,7 +40,7 @@ class Connection:
     that reads more slowly than it is told is cut rather than kept in memory.
     """
 
-    def __init__(  # noqa: PLR0913 - the ports it joins
+    def __init__(  # noqa: PLR0913, PLR0917 - the ports it joins
         self, send: Send, cut: Cut, codec: Codec, clock: Clock, limits: Limits, grace_s: float
     ) -> None:
         self.closing: Close | None = None
@@ -88,7 +92,7 @@ class Connection:
     def close(self, code: int, reason: str) -> None:
         """End the connection after what is already in the queue; the first reason counts."""
         if self.closing is None:
-            self.closing = Close(code, reason)
+            self.closing = Close(code, reason[:_LONGEST_REASON])
             self._wake.set()
             self._last_resort = self._clock.call_later(self._grace, self._give_up)
 

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-from reference_impl.clock import Clock
-from reference_impl.domain.agents import Agent, Announcement, Failure, Metrics
 from reference_impl.domain.errors import agent_connected, agent_not_found, forbidden
-from reference_impl.domain.machine import AgentMachine
-from reference_impl.hub import Link, Presence
-from reference_impl.live.announcer import Announcer
-from reference_impl.live.turns import Turns
 from reference_impl.store import AgentQuery, AgentStore, Page, Taken
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from reference_impl.clock import Clock
+    from reference_impl.domain.agents import Agent, Announcement, Failure, Metrics
+    from reference_impl.domain.machine import AgentMachine
+    from reference_impl.hub import Link, Presence
+    from reference_impl.live.announcer import Announcer
+    from reference_impl.live.turns import Turns
 
 
 class AgentDesk:
     """The operations on agents. Each takes its user's turn; none awaits between commit and announcement."""
 
-    def __init__(  # noqa: PLR0913 - the ports it joins
+    def __init__(  # noqa: PLR0913, PLR0917 - the ports it joins
         self,
         agents: AgentStore,
         presence: Presence,

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from reference_impl.domain.catalogue import FROM_CLIENT, KNOWN, ROLE_MESSAGE
 from reference_impl.domain.errors import Refusal, invalid_message
-from reference_impl.domain.vocabulary import Role
 from reference_impl.live.codec import Envelope, Malformed
-from reference_impl.live.handlers import Handler
-from reference_impl.live.session import Session
+
+if TYPE_CHECKING:
+    from reference_impl.domain.vocabulary import Role
+    from reference_impl.live.handlers import Handler
+    from reference_impl.live.session import Session
 
 
 async def dispatch(session: Session, text: str, endpoint: Role | None) -> None:
@@ -27,7 +29,7 @@ async def dispatch(session: Session, text: str, endpoint: Role | None) -> None:
         parts.refuse(session, refusal, refusal.message_id)
     except Refusal as refusal:
         parts.refuse(session, refusal, message_id)
-    except Exception:  # noqa: BLE001 - no message may take the connection with it
+    except Exception:
         parts.log.exception("message_failed", user=session.user_id)
         parts.refuse(session, Refusal("INTERNAL_ERROR", "The server failed to serve the message"), message_id)
 
@@ -59,9 +61,10 @@ def _payload(handler: Handler, envelope: Envelope) -> Any:  # noqa: ANN401 - the
     try:
         return handler.model.model_validate(envelope.payload)
     except ValidationError as error:
-        errors = [{"pointer": pointer("/payload", found["loc"]), "message": found["msg"]} for found in error.errors(
-            include_url=False, include_context=False, include_input=False
-        )]
+        errors = [
+            {"pointer": pointer("/payload", found["loc"]), "message": found["msg"]}
+            for found in error.errors(include_url=False, include_context=False, include_input=False)
+        ]
         where = errors[0]["pointer"]
         raise invalid_message(f"The payload of {envelope.type} is wrong at {where}", errors) from None
 

@@ -6,16 +6,16 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, urlsplit
 
-from reference_impl.auth import Principal
 from reference_impl.auth.tokens import bearer
 from reference_impl.domain.errors import Refusal, invalid_message, unauthorized
-from reference_impl.domain.vocabulary import Role
 from reference_impl.live.connection import Connection, Message, Send
 from reference_impl.live.dispatch import dispatch
 from reference_impl.live.gate import Gate
 from reference_impl.live.session import Session
 
 if TYPE_CHECKING:
+    from reference_impl.auth import Principal
+    from reference_impl.domain.vocabulary import Role
     from reference_impl.parts import Core
 
 Receive = Callable[[], Awaitable[Message]]

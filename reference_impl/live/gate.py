@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from reference_impl.domain.errors import Refusal
 from reference_impl.domain.pacing import RateLimit
 from reference_impl.domain.vocabulary import Role
-from reference_impl.live.session import Session
+
+if TYPE_CHECKING:
+    from reference_impl.live.session import Session
 
 
 class Gate:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from reference_impl.domain.agents import Agent
 from reference_impl.domain.errors import Refusal, forbidden
 from reference_impl.domain.messages import (
     AgentConnect,
@@ -22,6 +21,9 @@ from reference_impl.domain.messages import (
 from reference_impl.domain.subscriptions import ALL, Subscriptions
 from reference_impl.domain.vocabulary import Role
 from reference_impl.live.session import AgentLink, Session
+
+if TYPE_CHECKING:
+    from reference_impl.domain.agents import Agent
 
 Handle = Callable[[Session, Any, str | None], Awaitable[None]]
 
@@ -63,8 +65,10 @@ def watch(session: Session, link: AgentLink) -> None:
     timings = core.parts.settings.timings
     silence = timings.heartbeat_interval_s * timings.heartbeats_missed
 
+    def silent() -> bool:  # asked again when the turn has come: a heartbeat may have come first
+        return link.silent_for() >= silence
+
     async def lose() -> None:
-        silent = lambda: link.silent_for() >= silence  # noqa: E731 - a heartbeat may come while the turn is awaited
         await core.desk.lose(session.user_id, link, "heartbeat_timeout", still=silent)
         if silent():
             session.connection.close(1008, "No heartbeat")

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from reference_impl.auth import Principal
-from reference_impl.clock import Clock, Timer
 from reference_impl.domain.errors import Refusal, unauthorized
-from reference_impl.domain.events import Event
 from reference_impl.domain.subscriptions import Subscriptions
-from reference_impl.domain.vocabulary import Role
-from reference_impl.live.connection import Connection
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from reference_impl.auth import Principal
+    from reference_impl.clock import Clock, Timer
+    from reference_impl.domain.events import Event
+    from reference_impl.domain.vocabulary import Role
+    from reference_impl.live.connection import Connection
     from reference_impl.parts import Core
 
 

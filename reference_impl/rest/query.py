@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from enum import StrEnum
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from fastapi import Query
 from pydantic import BeforeValidator
+
+if TYPE_CHECKING:
+    from enum import StrEnum
 
 _INTEGER: Final = re.compile(r"-?[0-9]{1,4000}")
 _FARTHEST: Final = 2**62

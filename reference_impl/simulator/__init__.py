@@ -1,0 +1,1 @@
+"""A mock fleet of agents that really connects."""

@@ -6,12 +6,14 @@ all of them (CON-5), and its callers compare the owner.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from reference_impl.domain.agents import Agent
-from reference_impl.domain.vocabulary import AgentStatus, AgentType
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from reference_impl.domain.agents import Agent
+    from reference_impl.domain.vocabulary import AgentStatus, AgentType
 
 
 @dataclass(frozen=True, slots=True)

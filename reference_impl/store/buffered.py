@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from reference_impl.clock import Clock
-from reference_impl.domain.agents import Agent
-from reference_impl.logs import Log
 from reference_impl.store import AgentQuery, Page
-from reference_impl.store.sql import SqlAgents
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from reference_impl.clock import Clock
+    from reference_impl.domain.agents import Agent
+    from reference_impl.logs import Log
+    from reference_impl.store.sql import SqlAgents
 
 
 class BufferedAgents:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from reference_impl.clock import Clock
-from reference_impl.domain.agents import Agent
-from reference_impl.store import AgentQuery, AgentStore, Page
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from reference_impl.clock import Clock
+    from reference_impl.domain.agents import Agent
+    from reference_impl.store import AgentQuery, AgentStore, Page
 
 _ROOM: Final = 50_000
 

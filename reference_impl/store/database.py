@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from sqlalchemy import event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from reference_impl.store.group_commit import GroupCommit
 from reference_impl.store.migrate import upgrade
+
+if TYPE_CHECKING:
+    from reference_impl.store.group_commit import GroupCommit
 
 
 def database_url(given: str) -> URL:

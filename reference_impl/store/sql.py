@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Select, bindparam, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from reference_impl.clock import Clock
-from reference_impl.domain.agents import Agent
 from reference_impl.domain.vocabulary import AgentStatus
 from reference_impl.store import AgentQuery, Page, Taken
-from reference_impl.store.group_commit import GroupCommit
 from reference_impl.store.rows import agent_of, beat_of, row_of
 from reference_impl.store.tables import agents, users
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+    from reference_impl.clock import Clock
+    from reference_impl.domain.agents import Agent
+    from reference_impl.store.group_commit import GroupCommit
 
 _KEPT = frozenset({"id", "user_id", "created_at"})
 
@@ -85,7 +89,7 @@ class SqlAgents:
     async def beats(self, beaten: Sequence[Agent]) -> None:
         """Write the heartbeats of many agents in one statement."""
         rows = [{"agent": agent.agent_id, **beat_of(agent)} for agent in beaten]
-        values = {name: bindparam(name) for name in ("last_ping", "metadata", "updated_at")}
+        values: dict[str, Any] = {name: bindparam(name) for name in ("last_ping", "metadata", "updated_at")}
         change = update(agents).where(agents.c.id == bindparam("agent")).values(values)
 
         async def write(connection: AsyncConnection) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import JSON, Column, DateTime, Dialect, Index, MetaData, String, Table, Text, TypeDecorator
-from sqlalchemy.types import TypeEngine
 
 from reference_impl.domain.times import parse_ms, rfc3339
+
+if TYPE_CHECKING:
+    from sqlalchemy.types import TypeEngine
 
 metadata = MetaData()
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from reference_impl.auth.tokens import bearer
 from reference_impl.domain.errors import Refusal, unauthorized
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
     from reference_impl.parts import Parts
 
 _REQUEST_ID: Final = "X-Request-Id"

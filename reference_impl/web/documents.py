@@ -38,7 +38,7 @@ def documents(core: Core) -> APIRouter:
         try:
             await parts.database.ping()
             parts.hub.audience("")
-        except Exception:  # noqa: BLE001 - whatever it is, we are not ready
+        except Exception:
             parts.log.exception("not_ready")
             raise Refusal("NOT_READY", "The server is not ready", status=503) from None
         return plain({"status": "ready", "checks": {"database": "ok", "fanout": "ok"}})

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Match
 
 from reference_impl.domain.errors import Refusal, invalid
 
 if TYPE_CHECKING:
+    from fastapi import FastAPI
+    from starlette.requests import Request
+    from starlette.responses import Response
+
     from reference_impl.parts import Parts
+
+_METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 
 
 def install(app: FastAPI, parts: Parts) -> None:
@@ -63,10 +66,10 @@ def _http(app: FastAPI, request: Request, error: Exception) -> Refusal:
 
 
 def _methods(app: FastAPI, request: Request) -> set[str]:
-    """All methods of the path, from every route that has it: one route knows only its own (VAL-3)."""
-    methods: set[str] = set()
-    for route in app.routes:
-        match, _ = route.matches(request.scope)
-        if match is not Match.NONE:
-            methods |= set(getattr(route, "methods", None) or ())
-    return methods
+    """All methods of the path, found by asking for each: one route knows only its own (VAL-3)."""
+    bare = {key: request.scope[key] for key in ("type", "path", "root_path", "headers", "query_string")}
+    return {
+        method
+        for method in _METHODS
+        if any(route.matches({**bare, "method": method})[0] is Match.FULL for route in app.routes)
+    }

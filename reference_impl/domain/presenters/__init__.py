@@ -7,11 +7,13 @@ the code that sends.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from reference_impl.domain.agents import Agent, Failure
-from reference_impl.domain.events import Body
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from reference_impl.domain.agents import Agent, Failure
+    from reference_impl.domain.events import Body
 
 
 class Presenter(Protocol):

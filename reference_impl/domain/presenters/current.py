@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from reference_impl.domain.agents import Agent, Failure, Metrics
-from reference_impl.domain.events import Body
 from reference_impl.domain.times import rfc3339, rfc3339_or_none
 from reference_impl.domain.vocabulary import ActivityState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from reference_impl.domain.agents import Agent, Failure, Metrics
+    from reference_impl.domain.events import Body
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from reference_impl.domain.agents import Agent, Metrics
-from reference_impl.domain.events import Body
 from reference_impl.domain.presenters.current import CurrentPresenter
 from reference_impl.domain.times import rfc3339, rfc3339_or_none
 from reference_impl.domain.vocabulary import ActivityState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from reference_impl.domain.agents import Agent, Metrics
+    from reference_impl.domain.events import Body
 
 
 @dataclass(frozen=True, slots=True)

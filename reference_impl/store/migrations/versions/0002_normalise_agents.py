@@ -20,6 +20,7 @@ from reference_impl.domain.legacy_rows import (
     type_of,
 )
 from reference_impl.domain.times import parse_ms, rfc3339
+from reference_impl.store.tables import Moment, agents, users
 
 revision = "0002"
 down_revision = "0001"
@@ -129,12 +130,7 @@ def _text(value: Any) -> str:  # noqa: ANN401 - a text or a datetime
 
 
 def _make_missing_users(connection: sa.Connection) -> None:
-    now = rfc3339(time.time_ns() // 1_000_000)
-    connection.execute(
-        sa.text(
-            "INSERT INTO users (id, created_at) SELECT DISTINCT user_id, "
-            + ("CAST(:now AS TEXT)" if connection.dialect.name == "sqlite" else "now()")
-            + " FROM agents WHERE user_id NOT IN (SELECT id FROM users)"
-        ),
-        {"now": now} if connection.dialect.name == "sqlite" else {},
-    )
+    now = time.time_ns() // 1_000_000
+    owners = sa.select(agents.c.user_id, sa.literal(now, Moment())).distinct()
+    missing = owners.where(agents.c.user_id.not_in(sa.select(users.c.id)))
+    connection.execute(users.insert().from_select(["id", "created_at"], missing))
