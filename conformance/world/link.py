@@ -42,7 +42,6 @@ class Link:
         self._reader: asyncio.Task[None] | None = None
         self._news = asyncio.Event()
         self._count = 0
-        self._left = ""
 
     @property
     def is_open(self) -> bool:
@@ -119,13 +118,14 @@ class Link:
     def _ended(self, end: ConnectionClosed) -> None:
         by_backend = end.sent is None or bool(end.rcvd_then_sent)
         close = end.rcvd if by_backend else end.sent
-        self.closed = self._recorder.add(
-            Closed,
-            connection=self.name,
-            by=self._left or ("backend" if by_backend else "tester"),
-            code=close.code if close else None,
-            reason=close.reason if close else "",
-        )
+        if self.closed is None:
+            self._close(
+                "backend" if by_backend else "tester", close.code if close else None, close.reason if close else ""
+            )
+
+    def _close(self, by: str, code: int | None, reason: str = "") -> None:
+        """Records the end: when the tester begins it, for the backend may act on it before it answers."""
+        self.closed = self._recorder.add(Closed, connection=self.name, by=by, code=code, reason=reason)
 
     def _take(self, data: str | bytes) -> None:
         value: Any = MISSING
@@ -251,14 +251,14 @@ class Link:
     async def close(self, code: int = 1000) -> None:
         """A clean end."""
         if self._socket is not None and self.closed is None:
-            self._left = "tester"
+            self._close("tester", code)
             await self._socket.close(code)
         await self._finish()
 
     async def drop(self) -> None:
         """A cut without a handshake, as a crashed process leaves it."""
         if self._socket is not None and self.closed is None:
-            self._left = "fault"
+            self._close("fault", None)
             self._socket.transport.abort()
         await self._finish()
 
