@@ -51,12 +51,12 @@ def version(e: Exchange) -> str:
     return e.request_headers.get("x-api-version", "1")
 
 
-def is_failure(value: Any) -> bool:
+def is_failure(value: object) -> bool:
     """Whether a body is the contract's failure body."""
     return isinstance(value, dict) and value.get("success") is False and isinstance(value.get("error"), str)
 
 
-def code(value: Any) -> Any:
+def code(value: object) -> object:
     """A failure's code, if it has one."""
     return value.get("code") if isinstance(value, dict) else None
 
@@ -136,16 +136,18 @@ def around(t: Timeline, e: Exchange, agent_id: str, user: str) -> tuple[Row, Row
     return first, last
 
 
-def instant(value: Any) -> datetime | None:
+def instant(value: object) -> datetime | None:
     """An RFC 3339 time to the millisecond; None for anything else."""
     try:
-        when = datetime.fromisoformat(value.upper())
-    except (AttributeError, ValueError):
+        when = datetime.fromisoformat(value.upper()) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    if when is None:
         return None
     return when.replace(microsecond=when.microsecond // 1000 * 1000) if when.tzinfo else None
 
 
-def same(name: str, left: Any, right: Any) -> bool:
+def same(name: str, left: object, right: object) -> bool:
     """Whether two values of an agent's field say the same: times as instants, capabilities as sets."""
     if name == "capabilities" and isinstance(left, list) and isinstance(right, list):
         return sorted(map(str, left)) == sorted(map(str, right))
@@ -161,7 +163,7 @@ def differences(left: dict[str, Any], right: dict[str, Any], names: tuple[str, .
     return [n for n in names if not same(n, left.get(n, MISSING), right.get(n, MISSING))]
 
 
-def masked(text: Any, *ids: str | None) -> Any:
+def masked(text: object, *ids: str | None) -> object:
     """An error's text with ids blanked out, to compare what two refusals say."""
     if not isinstance(text, str):
         return text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from conformance.rest_views import answered, is_failure
 from conformance.rule import Finding, Rule
@@ -36,20 +36,34 @@ def success(e: Exchange, _t: Timeline) -> Iterator[Finding]:
         kind = "a bare array" if isinstance(value, list) else "no JSON object"
         yield Finding(f"the body is {kind}: clients that read response.data get undefined", e, "", RIGHT, _short(value))
     elif "data" not in value:
-        yield Finding("the body has no data: clients that read response.data get undefined", e, "", RIGHT, sorted(value))
+        yield Finding(
+            "the body has no data: clients that read response.data get undefined", e, "", RIGHT, sorted(value)
+        )
     elif value.get("success") is not True:
         yield Finding("the answer does not say success: true", e, "", RIGHT, value.get("success", "nothing"))
     elif e.operation == "listAgents" and not isinstance(value["data"], list):
-        yield Finding("data is not the list itself: the frontend cannot go through it", e, "/data", "an array of agents", _short(value["data"]))
+        yield Finding(
+            "data is not the list itself: the frontend cannot go through it",
+            e,
+            "/data",
+            "an array of agents",
+            _short(value["data"]),
+        )
     elif e.operation in {"getAgent", "renameAgent"} and not _is_the_agent(value["data"]):
-        yield Finding("data is not the agent itself: the frontend finds none of its fields", e, "/data", "the agent", _short(value["data"]))
+        yield Finding(
+            "data is not the agent itself: the frontend finds none of its fields",
+            e,
+            "/data",
+            "the agent",
+            _short(value["data"]),
+        )
 
 
 def _is_the_agent(data: Any) -> bool:
     return isinstance(data, dict) and not isinstance(data.get("agent"), dict)
 
 
-def _short(value: Any) -> Any:
+def _short(value: object) -> object:
     if value is MISSING:
         return "no JSON"
     return f"{type(value).__name__} of {len(value)}" if isinstance(value, (list, dict)) else value
@@ -102,10 +116,22 @@ def failure(e: Exchange, _t: Timeline) -> Iterator[Finding]:
     value = e.value
     if not isinstance(value, dict):
         got = e.headers.get("content-type", "no content type") if value is MISSING else _short(value)
-        yield Finding(f"the {e.status} answer has no failure body: clients have nothing to show", e, "", "an object with success false and error", got)
+        yield Finding(
+            f"the {e.status} answer has no failure body: clients have nothing to show",
+            e,
+            "",
+            "an object with success false and error",
+            got,
+        )
         return
     if value.get("success") is not False:
-        yield Finding(f"the {e.status} answer does not say success: false", e, "/success", "false", value.get("success", "nothing"))
+        yield Finding(
+            f"the {e.status} answer does not say success: false",
+            e,
+            "/success",
+            "false",
+            value.get("success", "nothing"),
+        )
     error = value.get("error", MISSING)
     if not isinstance(error, str):
         says = "error is missing: the frontend shows an empty message"

@@ -1,9 +1,9 @@
-"""What helps operators and must not help attackers: request ids, and errors that show nothing of the inside (ENV-4, ENV-5)."""
+"""What helps operators and not attackers: request ids, and errors that show nothing inside (ENV-4, ENV-5)."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from conformance.rest_views import answered
 from conformance.rule import Finding, Rule
@@ -33,7 +33,7 @@ INSIDES = {
 }
 
 
-def texts(value: Any) -> Iterator[str]:
+def texts(value: object) -> Iterator[str]:
     """Every string in a JSON value."""
     match value:
         case str():
@@ -56,7 +56,9 @@ def shows_nothing(e: Exchange, _t: Timeline) -> Iterator[Finding]:
 
 
 def plain_words(s: Scene) -> None:
-    s.fails("GET", "/agents/zz", 404, "Select an agent from the list: /api/v1/agents/zz was deleted (update set on 3:15:09).")
+    s.fails(
+        "GET", "/agents/zz", 404, "Select one from the list: /api/v1/agents/zz was deleted (update set at 3:15:09)."
+    )
 
 
 def with_trace(s: Scene) -> None:
@@ -80,9 +82,21 @@ def carries_id(e: Exchange, _t: Timeline) -> Iterator[Finding]:
     """The request's X-Request-Id, or one that the server made."""
     sent, got = e.request_headers.get("x-request-id"), e.headers.get("x-request-id")
     if sent and got != sent:
-        yield Finding("X-Request-Id does not come back as sent: a report cannot be found in the log", e, "", f"X-Request-Id: {sent}", got or "nothing")
+        yield Finding(
+            "X-Request-Id does not come back as sent: a report cannot be found in the log",
+            e,
+            "",
+            f"X-Request-Id: {sent}",
+            got or "nothing",
+        )
     elif not got:
-        yield Finding("the answer has no X-Request-Id: a report cannot be found in the log", e, "", "an X-Request-Id that the server made", "nothing")
+        yield Finding(
+            "the answer has no X-Request-Id: a report cannot be found in the log",
+            e,
+            "",
+            "an X-Request-Id that the server made",
+            "nothing",
+        )
 
 
 def echoed_and_made(s: Scene) -> None:
