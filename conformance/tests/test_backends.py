@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
@@ -229,15 +231,31 @@ async def test_a_flood_of_heartbeats_is_thinned(second: str) -> None:
         assert count < 12
 
 
-async def test_the_front_adds_and_strips() -> None:
-    """Between client and backend the front adds fields, strips SHOULD ones, and keeps ids when told to."""
-    with backend("second", "--base-path", "/api") as plain, backend("front", "--upstream", plain, "--keep-ids") as url:
+async def test_the_front_adds_fields_and_keeps_ids_when_told_to(second: str) -> None:
+    """Behind a front with --keep-ids an agent has the backend's own id, and every item has a field more."""
+    with backend("front", "--upstream", second, "--keep-ids") as url:
         async with opened(url, "/ws/agent") as agent:
             agent_id = await announce(agent, next(names))
-            headers = {"Authorization": f"Bearer {mint('alice')}"}
-            async with aiohttp.request("GET", f"{url}/api/agents", headers=headers) as response:
-                listed = (await response.json())["data"]
-        assert [(item["agent_id"], item["_via"]) for item in listed] == [(agent_id, "front")]
+            _, item = await rest(url, "GET", f"/agents/{agent_id}")
+    assert item["data"].items() >= {"agent_id": agent_id, "_via": "front"}.items()
+
+
+async def test_the_front_turns_a_close_into_a_refusal() -> None:
+    """A backend that opens, says ERROR and closes with 4001 answers 401 at the handshake from behind the front."""
+
+    async def refuse(request: web.Request) -> web.WebSocketResponse:
+        opening = web.WebSocketResponse()
+        await opening.prepare(request)
+        await opening.send_json({"type": "ERROR", "id": "1", "timestamp": 1, "payload": {"code": "UNAUTHORIZED"}})
+        await opening.close(code=4001)
+        return opening
+
+    app = web.Application()
+    app.router.add_get("/ws", refuse)
+    async with TestServer(app) as server:
+        with backend("front", "--upstream", str(server.make_url(""))) as url, pytest.raises(InvalidStatus) as refused:
+            await connect(f"{url.replace('http', 'ws')}/ws")
+    assert refused.value.response.status_code == 401
 
 
 @pytest.mark.parametrize(
