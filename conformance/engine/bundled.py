@@ -30,7 +30,7 @@ async def bundled_reference(arguments: Sequence[str] = (), *, level: Any = "core
         log = Path(place) / "reference.log"
         with log.open("wb") as errors:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "reference_impl.cli", "serve", "--port", "0", "--exit-with-stdin"),
+                *(sys.executable, "-m", "reference_impl", "serve", "--port", "0", "--exit-with-stdin"),
                 *("--db", f"sqlite+aiosqlite:///{database}", "--log-level", "warning"),
                 *(part for user in USERS for part in ("--user", user)),
                 *arguments,

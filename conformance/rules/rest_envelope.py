@@ -59,7 +59,7 @@ def success(e: Exchange, _t: Timeline) -> Iterator[Finding]:
         )
 
 
-def _is_the_agent(data: Any) -> bool:
+def _is_the_agent(data: object) -> bool:
     return isinstance(data, dict) and not isinstance(data.get("agent"), dict)
 
 

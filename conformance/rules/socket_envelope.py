@@ -171,7 +171,7 @@ def broken_text(s: Scene) -> None:
 
 def same_id(s: Scene) -> None:
     dashboard = s.dashboard()
-    dashboard.told("a1", id="x")
+    dashboard.gets("PING", {"timestamp": s.now}, id="x")
     dashboard.gets("PING", {"timestamp": s.now}, id="x")
 
 

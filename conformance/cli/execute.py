@@ -1,0 +1,126 @@
+"""Executes a run for the command line: target, engine, writers, exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from conformance.profile import make_target, read_profile
+from conformance.report import parse_report, write_report
+from conformance.target import Target, TargetError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from conformance.engine.result import Result
+    from conformance.engine.run import Run
+    from conformance.redact import Redactor
+
+BUNDLED = "reference"
+
+
+def settings_of(target: str | None, said: Mapping[str, Any]) -> dict[str, Any]:
+    """All settings of a run: the profile's, and over them what was said. No `url`: the bundled reference."""
+    settings: dict[str, Any] = {}
+    if target is not None and target != BUNDLED:
+        path = Path(target)
+        if target.endswith(".toml") or path.is_file():
+            settings = read_profile(path)
+        else:
+            settings = {"url": target}
+    users = said.get("users")
+    settings |= said | ({"users": [u.strip() for u in users.split(",") if u.strip()]} if users else {})
+    return settings
+
+
+def execute(target: str | None, said: Mapping[str, Any]) -> int:
+    """A whole run; gives the exit code."""
+    settings = settings_of(target, said)
+    reports = [parse_report(option) for option in settings.get("report", [])]
+    result, redactor = asyncio.run(_run(settings))
+    for kind, path in reports:
+        write_report(kind, path, result, redactor)
+        if not settings.get("quiet"):
+            sys.stderr.write(f"{kind} report: {path}\n")
+    return result.exit_code
+
+
+@asynccontextmanager
+async def _target(settings: Mapping[str, Any]) -> AsyncIterator[Target]:
+    if settings.get("url"):
+        yield make_target(settings)
+        return
+    checked = make_target({**settings, "url": "http://127.0.0.1"})
+    from conformance.engine.bundled import bundled_reference  # noqa: PLC0415 - only where it is needed
+
+    async with bundled_reference(level=checked.level) as found:
+        yield found
+
+
+async def _run(settings: Mapping[str, Any]) -> tuple[Result, Redactor]:
+    loading = asyncio.create_task(asyncio.to_thread(_load))
+    async with _target(settings) as target:
+        await loading
+        from conformance.contract import load_contract  # noqa: PLC0415 - loaded beside the start of the reference
+        from conformance.engine.events import RunFinished  # noqa: PLC0415
+        from conformance.engine.run import Options, Run  # noqa: PLC0415
+        from conformance.redact import Redactor  # noqa: PLC0415
+        from conformance.report.terminal import Terminal  # noqa: PLC0415
+        from conformance.rules import all_rules  # noqa: PLC0415
+        from conformance.saved import save_failures  # noqa: PLC0415
+
+        options = Options(
+            level=target.level,
+            only=settings.get("only", ""),
+            seed=settings.get("seed", 0),
+            max_time=settings.get("max_time", 300.0),
+        )
+        run = Run(target, all_rules().values(), load_contract(), options)
+        if options.only and not run.plan.cases:
+            raise TargetError(f"--only {options.only}: no clause, rule or case of level {options.level} matches; see `conformance list`")
+        redactor = Redactor(target.secrets)
+        with Terminal(redactor, quiet=bool(settings.get("quiet"))) as terminal, _interruptible(run):
+            async for event in run.events():
+                if isinstance(event, RunFinished):
+                    save_failures(event.result, redactor)
+                    result = event.result
+                terminal.take(event)
+        return result, redactor
+
+
+def _load() -> None:
+    """Imports and reads what takes time, while the bundled reference starts."""
+    from conformance.contract import load_contract  # noqa: PLC0415
+    from conformance.engine import run  # noqa: F401, PLC0415
+    from conformance.report import terminal  # noqa: F401, PLC0415
+    from conformance.rules import all_rules  # noqa: PLC0415
+
+    load_contract()
+    all_rules()
+
+
+class _interruptible:  # noqa: N801 - used like a function
+    """Ctrl-C ends the run with a report of what was done; a second one ends it at once."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    def __enter__(self) -> None:
+        loop = asyncio.get_running_loop()
+        with suppress(NotImplementedError):
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(number, self._stop, number)
+
+    def __exit__(self, *_: object) -> None:
+        loop = asyncio.get_running_loop()
+        with suppress(NotImplementedError):
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+
+    def _stop(self, number: int) -> None:
+        asyncio.get_running_loop().remove_signal_handler(number)
+        self._run.stop(f"interrupted ({signal.Signals(number).name})")

@@ -1,0 +1,65 @@
+"""`conformance replay`: a saved case judged again as recorded, or provoked again against a live backend."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from conformance.cli.execute import execute
+from conformance.contract import load_contract
+from conformance.engine.events import CaseFinished
+from conformance.engine.plan import PREFLIGHT, Case, Plan
+from conformance.engine.result import Ledger, conclude
+from conformance.judge import judge_all
+from conformance.redact import Redactor
+from conformance.report import parse_report, write_report
+from conformance.report.terminal import Terminal
+from conformance.rule import Provocation
+from conformance.rules import all_rules
+from conformance.saved import load
+from conformance.target import Target, TargetError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+def replay_recorded(file: Path, said: Mapping[str, Any]) -> int:
+    """Judges what the file recorded, without any network; gives the exit code."""
+    saved = load(file)
+    contract, rules = load_contract(), all_rules()
+    if saved.digest != contract.digest:
+        sys.stderr.write(f"conformance: {file} was recorded under another edition of the contract; judged under this one\n")
+    judgements = tuple(judge_all(rules.values(), saved.timeline))
+    ledger = Ledger(rules)
+    ledger.take(CaseFinished(saved.case, saved.timeline.end, judgements, saved.timeline))
+    exercised = frozenset(j.rule for j in judgements)
+    plan = Plan((Case(saved.case, Provocation(_recorded), tuple(exercised)),), exercised, {}, partial=True)
+    result = conclude(
+        ledger,
+        plan,
+        contract=contract,
+        target=Target(url=str(file), name=f"{saved.case} as recorded from {saved.target}"),
+        level=saved.level,
+        seed=saved.seed,
+        seconds=saved.timeline.end,
+    )
+    redactor = Redactor()
+    Terminal(redactor, quiet=bool(said.get("quiet"))).show(result)
+    for kind, path in (parse_report(option) for option in said.get("report", ())):
+        write_report(kind, path, result, redactor)
+    return result.exit_code
+
+
+async def _recorded(_world: object) -> None:
+    """A recorded case is not provoked."""
+
+
+def replay_live(file: Path, target: str, said: Mapping[str, Any]) -> int:
+    """Provokes the file's case again; gives the exit code."""
+    saved = load(file)
+    known = {p.id for rule in all_rules().values() for p in rule.provocations} | {PREFLIGHT}
+    if saved.case not in known:
+        raise TargetError(f"{file}: this version has no case {saved.case!r} any more; without TARGET it is judged as recorded")
+    only = saved.case if saved.case != PREFLIGHT else "departure.*"
+    return execute(target, {**said, "only": only, "seed": saved.seed, "level": "full"})

@@ -1,0 +1,132 @@
+"""Reads a target's profile (`target.toml`) and lays what was said on the command line over it.
+
+Secrets come from the environment: the file names variables (`token_env = "STAGING_TOKEN"`), never their values.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from conformance.target import Target, TargetError, check_url
+
+SECRETS = {"token": "token_env", "second_token": "second_token_env", "jwt_secret": "jwt_secret_env"}
+"""Settings whose value may not stand in a file → the setting that names a variable instead."""
+KEYS: Mapping[str, type | tuple[type, ...]] = {
+    "url": str,
+    "name": str,
+    "base_path": str,
+    "agent_ws": str,
+    "dashboard_ws": str,
+    "level": str,
+    "users": list,
+    "claims": dict,
+    "headers": dict,
+    "header": list,
+    "withheld": list,
+    "timings": dict,
+    "only": str,
+    "seed": int,
+    "max_time": (int, float),
+    "report": list,
+    "quiet": bool,
+    **dict.fromkeys(SECRETS.values(), str),
+}
+TIMINGS = ("clock_tolerance", "init_timeout")
+LEVELS = ("core", "full")
+
+
+def read_profile(path: Path) -> dict[str, Any]:
+    """The settings in a file, secrets fetched from the environment. Raises `TargetError` with what to write instead."""
+    try:
+        settings = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise TargetError(f"{path} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise TargetError(f"{path} is no TOML: {error}") from error
+    for key, value in settings.items():
+        _check(path, key, value)
+    for secret, named in SECRETS.items():
+        if named in settings:
+            settings[secret] = _variable(path, named, settings.pop(named))
+    settings["headers"] = {k: _expanded(path, k, str(v)) for k, v in settings.get("headers", {}).items()}
+    return settings
+
+
+def _check(path: Path, key: str, value: Any) -> None:
+    if key in SECRETS:
+        raise TargetError(
+            f'{path}: {key} is a secret and does not belong in a file; write {SECRETS[key]} = "NAME" and set that variable'
+        )
+    if key not in KEYS:
+        near = difflib.get_close_matches(key, KEYS, 1)
+        hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(KEYS)}"
+        raise TargetError(f"{path}: there is no setting {key!r}{hint}")
+    if not isinstance(value, KEYS[key]) or (isinstance(value, bool) and KEYS[key] is not bool):
+        raise TargetError(f"{path}: {key} = {value!r} is of the wrong type")
+    if key == "timings" and (unknown := set(value) - set(TIMINGS)):
+        raise TargetError(f"{path}: timings know {' and '.join(TIMINGS)}, not {', '.join(sorted(unknown))}")
+
+
+def _variable(path: Path, key: str, name: str) -> str:
+    value = os.environ.get(name, "")
+    if not value:
+        raise TargetError(f"{path}: {key} names the variable {name}, which is not set")
+    return value
+
+
+def _expanded(path: Path, key: str, value: str) -> str:
+    if value.startswith("env:"):
+        return _variable(path, f"headers.{key}", value.removeprefix("env:"))
+    return value
+
+
+def header_pairs(lines: list[str]) -> dict[str, str]:
+    """`Name: value` lines as headers. Raises `TargetError`."""
+    pairs = {}
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if not colon or not name.strip() or "\n" in line or "\r" in line:
+            raise TargetError(f"header {line.split(':')[0]!r}: write it as 'Name: value'")
+        pairs[name.strip()] = value.strip()
+    return pairs
+
+
+def make_target(settings: Mapping[str, Any]) -> Target:
+    """The target that settings describe. Raises `TargetError`."""
+    if not settings.get("url"):
+        raise TargetError("no url: name the backend's URL, or leave TARGET out to judge the bundled reference")
+    if settings.get("level", "core") not in LEVELS:
+        raise TargetError(f"level {settings['level']!r} is none of {', '.join(LEVELS)}")
+    if settings.get("second_token") and not settings.get("token"):
+        raise TargetError("a second token without a first: give --token as well")
+    timings = settings.get("timings", {})
+    return Target(
+        url=check_url(settings["url"]),
+        name=settings.get("name", ""),
+        base_path=_path(settings, "base_path"),
+        agent_ws=_path(settings, "agent_ws"),
+        dashboard_ws=_path(settings, "dashboard_ws"),
+        tokens=tuple(t for t in (settings.get("token"), settings.get("second_token")) if t),
+        jwt_secret=settings.get("jwt_secret") or "",
+        users=tuple(settings.get("users", ())),
+        claims=settings.get("claims", {}),
+        headers=settings.get("headers", {}) | header_pairs(settings.get("header", [])),
+        level=settings.get("level", "core"),
+        withheld=tuple(settings.get("withheld", ())),
+        clock_tolerance=float(timings.get("clock_tolerance", 60)),
+        init_timeout=float(timings.get("init_timeout", 30)),
+    )
+
+
+def _path(settings: Mapping[str, Any], key: str) -> str | None:
+    value = settings.get(key)
+    if value is None:
+        return None
+    if value and not value.startswith("/"):
+        raise TargetError(f"{key} {value!r}: write a path that begins with /")
+    return str(value).rstrip("/")
