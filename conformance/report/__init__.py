@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from conformance.engine.result import Result
     from conformance.redact import Redactor
 
-    Writer = Callable[[Result, Redactor], str | bytes]
+Writer = Callable[["Result", "Redactor"], str | bytes]
 
 
 class ReportError(Exception):

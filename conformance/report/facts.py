@@ -52,7 +52,7 @@ def section(clause: Clause) -> str:
 
 
 def printable(text: str, *, keep: str = "") -> str:
-    """Text that cannot move a cursor, turn its direction or break XML: what is not printable is written as `\\x1b`."""
+    r"""Text that cannot move a cursor, turn its direction or break XML: what is not printable is written as `\x1b`."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)
@@ -111,6 +111,11 @@ class Shown:
     steps: tuple[Step, ...]
 
     @property
+    def place(self) -> str:
+        """The event, and where in it."""
+        return " at ".join(filter(None, (self.where, self.pointer)))
+
+    @property
     def often(self) -> str:
         """How often, and where."""
         often = "once" if self.times == 1 else f"{self.times} times"
@@ -161,30 +166,28 @@ class Facts:
         return " · ".join(parts)
 
     def _reason(self) -> str:
-        result, tally = self.result, self.result.tally()
-        total, passed, failed = sum(tally.values()), tally["passed"], tally["failed"]
-        stopped = self.line(result.stopped, LONG)
-        if result.verdict == "conforms":
-            return f"{passed} of {plural(total, 'clause')} passed"
-        if result.verdict == "violates":
-            left = tally["not_exercised"] + tally["harness_error"]
-            rest = f", {left} not judged" if left else ""
-            return f"{plural(failed, 'clause')} broken, {passed} passed{rest}" + (
-                f" · stopped: {stopped}" if stopped else ""
-            )
-        if result.verdict == "error":
-            first = self.line(result.problems[0]) if result.problems else "a rule broke"
-            return f"the tester itself failed, so this says nothing about the backend: {first}"
+        tally, stopped = self.result.tally(), self.line(self.result.stopped, LONG)
+        passed, total = tally["passed"], plural(sum(tally.values()), "clause")
+        match self.result.verdict:
+            case "conforms":
+                return f"{passed} of {total} passed"
+            case "violates":
+                left = tally["not_exercised"] + tally["harness_error"]
+                said = f"{plural(tally['failed'], 'clause')} broken, {passed} passed"
+                return said + (f", {left} not judged" if left else "") + (f" · stopped: {stopped}" if stopped else "")
+            case "error":
+                first = self.line(self.result.problems[0]) if self.result.problems else "a rule broke"
+                return f"the tester itself failed, so this says nothing about the backend: {first}"
+            case "incomplete":
+                return self._incomplete(passed, total, tally["not_exercised"], stopped)
+
+    def _incomplete(self, passed: int, total: str, left: int, stopped: str) -> str:
         if stopped:
-            done = (
-                f"{passed} of {plural(total, 'clause')} passed, then stopped" if passed else "nothing could be tested"
-            )
-            return f"{done}: {stopped}"
-        if not total or result.planned <= 1:
+            return f"{f'{passed} of {total} passed, then stopped' if passed else 'nothing could be tested'}: {stopped}"
+        if self.result.planned <= 1:
             return "nothing was planned, so nothing was tested"
-        if tally["not_exercised"]:
-            return f"{passed} of {plural(total, 'clause')} passed, {tally['not_exercised']} could not be tested"
-        return f"{passed} of {plural(total, 'clause')} passed, but not every case could be played to its end"
+        why = f"{left} could not be tested" if left else "but not every case could be played to its end"
+        return f"{passed} of {total} passed, {why}"
 
     @property
     def failed(self) -> list[ClauseResult]:
@@ -273,6 +276,14 @@ class Facts:
             pointer=pointer if wrong else "",
             is_breach=wrong,
         )
+
+
+def alike(breaches: Iterable[Shown]) -> list[list[Shown]]:
+    """Breaches that say the same of several places, together: they have one cause."""
+    groups: dict[tuple[str, ...], list[Shown]] = {}
+    for shown in breaches:
+        groups.setdefault((shown.rule, shown.says, shown.expected), []).append(shown)
+    return list(groups.values())
 
 
 def place(event: Event) -> str:

@@ -84,7 +84,7 @@ def _run(suite: ET.Element, facts: Facts) -> ET.Element:
 
 def _breach(shown: Shown) -> str:
     facts = {
-        "where": " ".join(filter(None, (shown.where, shown.pointer))),
+        "where": shown.place,
         "expected": shown.expected,
         "got": shown.got,
         "seen": shown.often,

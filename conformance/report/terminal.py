@@ -13,19 +13,21 @@ from rich.text import Text
 
 from conformance.engine.events import CaseFinished, CaseStarted, PlanMade, RunEvent, RunFinished
 from conformance.engine.result import signature
-from conformance.report.facts import Facts, plural, shortened
+from conformance.report.facts import Facts, alike, plural, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from types import TracebackType
     from typing import Any, Self
 
-    from conformance.engine.result import Breach, ClauseResult, Result
+    from conformance.engine.result import ClauseResult, Result
     from conformance.redact import Redactor
     from conformance.report.facts import Shown
 
 BREACHES: Final = 6
 """Breaches shown of one clause; the other reports hold all."""
+PLACES: Final = 3
+"""Other places named of one breach."""
 EVERY: Final = 2.0
 WIDEST: Final = 120
 STYLES: Final[Mapping[str, str]] = {
@@ -170,22 +172,22 @@ class Page:
         yield from self._wrapped(c.clause.sentence, "  ")
         if c.clause.breaks:
             yield from self._wrapped(f"Breaks: {c.clause.breaks}", "  ", "italic")
-        fresh = [b for b in c.breaches if id(b) not in self._seen]
         for breach in c.breaches:
             if (home := self._seen.get(id(breach))) is not None:
                 yield from self._wrapped(f"• {self._facts.breach(breach).says} (see {home})", "  ")
-            self._seen.setdefault(id(breach), c.clause.id)
-        for breach in fresh[:BREACHES]:
+        fresh = alike(self._facts.breach(b) for b in c.breaches if id(b) not in self._seen)
+        self._seen |= {id(b): self._seen.get(id(b), c.clause.id) for b in c.breaches}
+        for same in fresh[:BREACHES]:
             yield Text()
-            yield from self.breach(breach, c.clause.id)
+            yield from self.breach(same, c.clause.id)
         if len(fresh) > BREACHES:
             yield Text(f"  … and {len(fresh) - BREACHES} more ways, in the HTML and JSON reports", "dim")
 
-    def breach(self, breach: Breach, clause_id: str) -> Iterable[Text]:
-        """One breach with its evidence."""
-        shown = self._facts.breach(breach)
+    def breach(self, same: list[Shown], clause_id: str) -> Iterable[Text]:
+        """One breach with its evidence, and the other places where it showed."""
+        shown = same[0]
         yield from self._wrapped(f"• {shown.says}", "  ", "bold")
-        for name, value in _rows(shown, clause_id):
+        for name, value in _rows(same, clause_id):
             yield from self._wrapped(value, f"    {name:<9} ", first_style="dim")
         if shown.replay:
             yield Text.assemble("    ", (shown.replay, "cyan"), no_wrap=True)
@@ -225,10 +227,15 @@ class Page:
             yield Text.assemble((line[:head], first_style or style), (line[head:], style))
 
 
-def _rows(shown: Shown, clause_id: str) -> Iterable[tuple[str, str]]:
+def _rows(same: list[Shown], clause_id: str) -> Iterable[tuple[str, str]]:
+    shown = same[0]
     others = ", ".join(c for c in shown.clauses if c != clause_id)
+    places = [s.place for s in same[1 : PLACES + 1]] + (
+        [f"{len(same) - 1 - PLACES} more"] if len(same) > PLACES + 1 else []
+    )
     rows = {
-        "where": " at ".join(filter(None, (shown.where, shown.pointer))),
+        "where": shown.place,
+        "also": "; ".join(places),
         "expected": shown.expected,
         "got": shown.got,
         "seen": f"{shown.often}; fault: {shown.fault}",
