@@ -103,8 +103,10 @@ def _assign_loose(connection: Connection, loose: list[Frame], found: dict[int, l
             found.setdefault(seq, []).append(frame)
 
 
-def _echo(frame: Frame) -> tuple[Any, Any]:
-    return str(frame.payload.get("timestamp")), str(frame.payload.get("sequence"))
+def _echo(frame: Frame) -> tuple[Any, ...]:
+    """What tells PINGs apart; 1 and 1.0 are the same."""
+    values = (frame.payload.get("timestamp"), frame.payload.get("sequence"))
+    return tuple(v if isinstance(v, int | float) else repr(v) for v in values)
 
 
 def named(answer: Frame) -> str | None:

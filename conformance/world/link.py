@@ -248,6 +248,22 @@ class Link:
         ping = await self.send("PING", {"timestamp": int(time.time() * 1000), "sequence": number})
         await self.answer(ping, "PONG", within=2.0)
 
+    async def outcome(self, sent: Frame, *kinds: str, within: float = CONTRACT_SECONDS) -> None:
+        """Waits for these kinds, an ERROR or the end of the socket, where each of them is right: nothing is missed."""
+        wanted = {"ERROR", *kinds}
+        await self._first(lambda f: f.seq > sent.seq and f.kind in wanted, within + self._site.terms.slack + 0.3)
+
+    async def keep_sending(self, kind: str, payload: Any, *, per_second: float, seconds: float) -> None:
+        """The same message again and again at an even pace, as long as the socket is open."""
+        clock = asyncio.get_running_loop().time
+        start = clock()
+        sent = 0
+        while self.is_open and (passed := clock() - start) < seconds:
+            while sent <= passed * per_second:
+                await self.send(kind, payload)
+                sent += 1
+            await asyncio.sleep(0.01)
+
     async def close(self, code: int = 1000) -> None:
         """A clean end."""
         if self._socket is not None and self.closed is None:
