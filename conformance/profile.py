@@ -36,7 +36,7 @@ KEYS: Mapping[str, type | tuple[type, ...]] = {
     "quiet": bool,
     **dict.fromkeys(SECRETS.values(), str),
 }
-TIMINGS = ("clock_tolerance", "init_timeout")
+TIMINGS = ("clock_tolerance", "init_timeout", "heartbeat_interval")
 LEVELS = ("core", "full")
 
 
@@ -69,7 +69,7 @@ def _check(path: Path, key: str, value: Any) -> None:
     if not isinstance(value, KEYS[key]) or (isinstance(value, bool) and KEYS[key] is not bool):
         raise TargetError(f"{path}: {key} = {value!r} is of the wrong type")
     if key == "timings" and (unknown := set(value) - set(TIMINGS)):
-        raise TargetError(f"{path}: timings know {' and '.join(TIMINGS)}, not {', '.join(sorted(unknown))}")
+        raise TargetError(f"{path}: timings know {', '.join(TIMINGS)}, not {', '.join(sorted(unknown))}")
 
 
 def _variable(path: Path, key: str, name: str) -> str:
@@ -120,6 +120,7 @@ def make_target(settings: Mapping[str, Any]) -> Target:
         withheld=tuple(settings.get("withheld", ())),
         clock_tolerance=float(timings.get("clock_tolerance", 60)),
         init_timeout=float(timings.get("init_timeout", 30)),
+        heartbeat_interval=float(timings.get("heartbeat_interval", 30)),
     )
 
 

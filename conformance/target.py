@@ -42,6 +42,7 @@ class Target:
     """Capabilities this backend does not promise."""
     clock_tolerance: float = 60.0
     init_timeout: float = 30.0
+    heartbeat_interval: float = 30.0
     bundled: bool = False
     """Whether it is the reference implementation that this run itself started."""
 

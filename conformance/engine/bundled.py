@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 START_SECONDS = 30.0
 USERS = ("alice", "bob")
+SHORT_TIMES = ("--heartbeat-interval", "2", "--init-timeout", "2")
+SHORT_TERMS = {"heartbeat_interval": 2.0, "init_timeout": 2.0}
+"""At level full the real time-outs are judged, short ones, so that nobody waits two minutes for them."""
 
 
 @asynccontextmanager
@@ -33,6 +36,7 @@ async def bundled_reference(arguments: Sequence[str] = (), *, level: Any = "core
                 *(sys.executable, "-m", "reference_impl", "serve", "--port", "0", "--exit-with-stdin"),
                 *("--db", f"sqlite+aiosqlite:///{database}", "--log-level", "warning"),
                 *(part for user in USERS for part in ("--user", user)),
+                *(SHORT_TIMES if level == "full" else ()),
                 *arguments,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
@@ -49,6 +53,7 @@ async def bundled_reference(arguments: Sequence[str] = (), *, level: Any = "core
                 users=USERS,
                 level=level,
                 bundled=True,
+                **(SHORT_TERMS if level == "full" else {}),
             )
         finally:
             await _end(process)

@@ -202,6 +202,7 @@ async def _measure(world: World) -> None:
         slack=min(max(0.25, 4 * site.latency), 2.0),
         clock_tolerance=site.target.clock_tolerance,
         init_timeout=site.target.init_timeout,
+        heartbeat_interval=site.target.heartbeat_interval,
         level=site.target.level,
     )
     await agent.leave()

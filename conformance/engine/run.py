@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from conformance.target import Target
 
 AT_ONCE = 12
+SHORT = 5.0
+"""Seconds up to which a time-out of the backend's is waited for in every full run."""
+PATIENT = 120.0
+"""Seconds a run must be given before it waits out what the contract allows a minute for."""
 TICK = 0.05
 PAUSE = 0.1
 
@@ -71,12 +75,17 @@ class Run:
         )
 
     def _offers(self) -> frozenset[str]:
-        offers = set()
-        if self._keyring.can_sign:
-            offers.add("signing-key")
-        if len(self._keyring.users) > 1:
-            offers.add("second-user")
-        return frozenset(offers)
+        target = self._target
+        offers = {
+            "signing-key": self._keyring.can_sign,
+            "second-user": len(self._keyring.users) > 1,
+            "short-init-timeout": target.init_timeout <= SHORT,
+            "short-heartbeat": target.heartbeat_interval <= SHORT,
+            "load": target.is_loopback,
+            "patience": self._options.max_time >= PATIENT,
+            "origins": True,
+        }
+        return frozenset(name for name, offered in offers.items() if offered)
 
     def stop(self, why: str = "interrupted") -> None:
         """Ends the run as soon as possible; what was done is judged and reported."""

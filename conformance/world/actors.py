@@ -96,7 +96,14 @@ class Dashboard:
         return sent
 
     async def sees(
-        self, kind: str, agent: Agent | str, *, since: int = -1, within: float = 1.0, **fields: Any
+        self,
+        kind: str,
+        agent: Agent | str,
+        *,
+        since: int = -1,
+        within: float = 1.0,
+        expected: bool = True,
+        **fields: Any,
     ) -> Frame | None:
         """Waits for a message about an agent after an event; fields given must be in its payload as well."""
         wanted = agent if isinstance(agent, str) else agent.id
@@ -105,4 +112,4 @@ class Dashboard:
             payload = frame.payload
             return reading.agent_id(payload) == wanted and all(payload.get(k) == v for k, v in fields.items())
 
-        return await self.link.until(kind, since=since, within=within, where=fits)
+        return await self.link.until(kind, since=since, within=within, where=fits, expected=expected)

@@ -190,18 +190,19 @@ class Link:
         since: int = -1,
         within: float = CONTRACT_SECONDS,
         where: Callable[[Frame], bool] | None = None,
+        expected: bool = True,
     ) -> Frame | None:
         """The first frame of these kinds after an event's `seq`; None when none comes in time or the socket ends.
 
-        It looks on a little longer than `within`, so that late can be told from never.
+        It looks on a little longer than `within`, so that late can be told from never; not so for what need not come.
         """
 
         def fits(frame: Frame) -> bool:
             return frame.seq > since and (not kinds or frame.kind in kinds) and (where is None or where(frame))
 
-        patience = within + self._site.terms.slack + 0.3
+        patience = within + self._site.terms.slack + 0.3 if expected else within
         found = await self._first(fits, patience)
-        if found is None:
+        if found is None and expected:
             self._recorder.note("unmet", connection=self.name, waited_for=" or ".join(kinds), seconds=patience)
         return found
 

@@ -1,0 +1,180 @@
+"""AGENT_ERROR reaches the user's dashboards; an unrecoverable one shows the agent as ERROR (AER-1, STA-8)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from conformance import reading
+from conformance.rule import Finding, Rule
+from conformance.timeline import Exchange
+from conformance.views import losses, reads, watchers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from conformance.scene import Scene
+    from conformance.timeline import Connection, Frame, Timeline
+    from conformance.world.world import World
+
+SCHEMA = "messages/from-agent/AGENT_ERROR.json"
+TOLD = ("errorType", "message", "recoverable")
+
+
+class Fault(NamedTuple):
+    """A valid AGENT_ERROR, and a dashboard that watched long enough or was told something."""
+
+    agent: Connection
+    sent: Frame
+    dashboard: Connection
+    within: float
+
+
+def faults(t: Timeline) -> Iterator[Fault]:
+    """Each valid AGENT_ERROR of an accepted agent, for each dashboard of its user."""
+    within = t.contract.within("agent.error", "to-dashboard.AGENT_ERROR")
+    for agent in t.agents:
+        for sent in agent.sent:
+            own = sent.payload.get("agentId") in {agent.agent_id, agent.init and agent.init.payload.get("agentId")}
+            if sent.type != "AGENT_ERROR" or not own or not t.contract.shapes.accepts(SCHEMA, sent.payload):
+                continue
+            for dashboard in watchers(t, agent.user, sent):
+                if dashboard.until >= sent.at + within or dashboard.about(agent.agent_id or "", "AGENT_ERROR", after=sent.seq):
+                    yield Fault(agent, sent, dashboard, within)
+
+
+def forwarded(fault: Fault, t: Timeline) -> Iterator[Finding]:
+    """It arrives once, in time, in shape, saying the same."""
+    told = [
+        f
+        for f in fault.dashboard.about(fault.agent.agent_id or "", "AGENT_ERROR", after=fault.sent.seq)
+        if f.payload.get("message") == fault.sent.payload["message"]
+    ]
+    expected = f"one AGENT_ERROR within {fault.within:g} s"
+    if not told:
+        yield Finding("an agent's AGENT_ERROR never reached the dashboard", fault.sent, "", expected, "none")
+        return
+    first = told[0]
+    if first.at > t.bound(fault.sent.at, fault.within):
+        yield Finding("AGENT_ERROR came late", first, "", expected, f"{first.at - fault.sent.at:.2f} s later", (fault.sent,))
+    for v in t.contract.violations("messages/to-dashboard/AGENT_ERROR.json", first.payload):
+        if v.keyword not in {"enum", "const"}:
+            yield Finding("AGENT_ERROR to dashboards is out of shape", first, "/payload" + v.pointer, v.expected, v.got, (fault.sent,))
+    for name in TOLD:
+        if name in first.payload and first.payload[name] != fault.sent.payload[name]:
+            says = f"{name} in AGENT_ERROR is not what the agent said"
+            yield Finding(says, first, f"/payload/{name}", str(fault.sent.payload[name]), first.payload[name], (fault.sent,))
+
+
+def fatal(t: Timeline) -> Iterator[Fault]:
+    """Each AGENT_ERROR that the agent calls unrecoverable."""
+    return (f for f in faults(t) if f.sent.payload.get("recoverable") is False)
+
+
+def shown_as_error(fault: Fault, t: Timeline) -> Iterator[Finding]:
+    """Dashboards are told ERROR; REST says ERROR, until the agent is lost or comes back."""
+    agent, sent = fault.agent, fault.sent
+    expected = f"ERROR within {fault.within:g} s"
+    told = fault.dashboard.about(agent.agent_id or "", "AGENT_STATUS", after=sent.seq)
+    in_time = [f for f in told if f.at <= t.bound(sent.at, fault.within)]
+    if not any(reading.status(f.payload) == "ERROR" for f in in_time):
+        got = reading.status(in_time[-1].payload) if in_time else "no AGENT_STATUS"
+        yield Finding("an agent that cannot recover is not shown as ERROR on dashboards", sent, "", expected, got)
+    lost = min((x.closed.at for x in losses(t) if x.agent is agent), default=agent.until)
+    answers = [i for i in reads(t, agent) if sent.seq < i.where.seq and isinstance(i.where, Exchange) and i.where.ended < lost]
+    late = [i for i in answers if i.where.at > t.bound(sent.at, fault.within)]
+    if late and not any(reading.status(i.value) == "ERROR" for i in answers):
+        last = late[-1]
+        says = "an agent that cannot recover is not shown as ERROR over REST"
+        yield Finding(says, last.where, f"{last.pointer}/status", expected, reading.status(last.value), (sent,))
+
+
+def _error(_s: Scene, *, recoverable: bool) -> dict[str, object]:
+    return {"agentId": "a1", "errorType": "RESOURCE", "message": "disk full", "recoverable": recoverable}
+
+
+def told(s: Scene) -> None:
+    dashboard, agent = s.dashboard(), s.agent("a1")
+    sent = agent.sends("AGENT_ERROR", _error(s, recoverable=False))
+    agent.gets("ACK", {"messageId": sent.id, "success": True})
+    dashboard.gets("AGENT_ERROR", _error(s, recoverable=False) | {"timestamp": s.now, "further": 1})
+    dashboard.told("a1", status="ERROR")
+    s.shows(s.row("a1", status="ERROR"))
+    s.wait(2)
+    agent.closes()
+
+
+def swallowed(s: Scene) -> None:
+    s.dashboard()
+    s.agent("a1").sends("AGENT_ERROR", _error(s, recoverable=True))
+    s.wait(2)
+
+
+def without_timestamp(s: Scene) -> None:
+    dashboard, agent = s.dashboard(), s.agent("a1")
+    agent.sends("AGENT_ERROR", _error(s, recoverable=True))
+    dashboard.gets("AGENT_ERROR", _error(s, recoverable=True))
+
+
+def says_recoverable(s: Scene) -> None:
+    dashboard, agent = s.dashboard(), s.agent("a1")
+    agent.sends("AGENT_ERROR", _error(s, recoverable=False))
+    dashboard.gets("AGENT_ERROR", _error(s, recoverable=True) | {"timestamp": s.now})
+
+
+def stays_online(s: Scene) -> None:
+    dashboard, agent = s.dashboard(), s.agent("a1")
+    agent.sends("AGENT_ERROR", _error(s, recoverable=False))
+    dashboard.gets("AGENT_ERROR", _error(s, recoverable=False) | {"timestamp": s.now})
+    dashboard.told("a1")
+    s.wait(2)
+    s.shows(s.row("a1"))
+    s.wait(1)
+
+
+async def errors_of_both_kinds(world: World) -> None:
+    """An agent reports an error it can recover from, then one it cannot; then it comes back."""
+    user = world.user()
+    dashboard, agent = await user.dashboard(), await user.agent()
+    for number, recoverable in enumerate((True, False)):
+        error = {
+            "agentId": agent.id,
+            "errorType": "EXECUTION",
+            "message": f"error {number}",
+            "recoverable": recoverable,
+            "details": {"number": number},
+        }
+        sent = await agent.link.send("AGENT_ERROR", error)
+        await agent.link.answer(sent)
+        await dashboard.sees("AGENT_ERROR", agent, since=sent.seq)
+        await dashboard.sees("AGENT_STATUS", agent, since=sent.seq)
+    await dashboard.sees("AGENT_STATUS", agent, status="ERROR")
+    await user.rest.until(agent.id, lambda row: reading.status(row) == "ERROR")
+    before = await agent.leave()
+    await dashboard.sees("AGENT_DISCONNECT", agent, since=before)
+    again = await agent.connect()
+    await dashboard.sees("AGENT_STATUS", agent, since=again.seq, status="ONLINE")
+    await world.quiet()
+
+
+RULES = (
+    Rule(
+        id="agent-error.forwarded",
+        clauses=("AER-1",),
+        judges="Every AGENT_ERROR reaches the dashboards of its user within a second, saying the same.",
+        when=faults,
+        check=forwarded,
+        good=(told,),
+        bad=(swallowed, without_timestamp, says_recoverable),
+        cases=(errors_of_both_kinds,),
+    ),
+    Rule(
+        id="agent-error.shown-as-error",
+        clauses=("AER-1", "STA-8"),
+        judges="An agent that cannot recover is shown as ERROR until it is lost or connects again.",
+        when=fatal,
+        check=shown_as_error,
+        good=(told,),
+        bad=(stays_online,),
+        cases=(errors_of_both_kinds,),
+    ),
+)

@@ -1,0 +1,102 @@
+"""A deleted agent is announced as gone (DIS-4)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from conformance import reading
+from conformance.rule import Finding, Rule
+from conformance.views import watchers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from conformance.scene import Scene
+    from conformance.timeline import Connection, Exchange, Frame, Timeline
+    from conformance.world.world import World
+
+
+class Deletion(NamedTuple):
+    """A DELETE that succeeded, and a dashboard that watched long enough or was told."""
+
+    request: Exchange
+    dashboard: Connection
+    told: list[Frame]
+    within: float
+
+
+def when(t: Timeline) -> Iterator[Deletion]:
+    """Each deletion of an agent of ours that had been announced as lost before, for each dashboard."""
+    within = t.contract.within("rest.delete", "to-dashboard.AGENT_DISCONNECT")
+    for request in t.calls("deleteAgent", status=204):
+        agent_id = request.path.rsplit("/", 1)[-1]
+        if t.owners.get(agent_id) != request.user:
+            continue
+        for dashboard in watchers(t, request.user, request):
+            known = dashboard.about(agent_id, "AGENT_DISCONNECT")
+            before = [f for f in known if f.at < request.at]
+            after = [f for f in known if f.at >= request.at]
+            if before and (after or dashboard.until >= request.ended + within):
+                yield Deletion(request, dashboard, after, within)
+
+
+def check(d: Deletion, t: Timeline) -> Iterator[Finding]:
+    """Exactly one AGENT_DISCONNECT, within a second."""
+    expected = f"one AGENT_DISCONNECT within {d.within:g} s of the deletion"
+    if not d.told or d.told[0].at > t.bound(d.request.ended, d.within):
+        got = f"{d.told[0].at - d.request.ended:.2f} s later" if d.told else "none"
+        yield Finding("a deleted agent is not announced as gone: dashboards go on listing it", d.request, "", expected, got)
+    for again in d.told[1:]:
+        yield Finding("one deletion was announced twice", again, "", expected, len(d.told), (d.request,))
+
+
+def announced(s: Scene) -> None:
+    dashboard, agent = s.dashboard(), s.agent("a1")
+    agent.closes()
+    dashboard.told_gone("a1")
+    s.rest("DELETE", "/agents/a1", 204)
+    dashboard.told_gone("a1", reason="deleted")
+    s.wait(2)
+
+
+def silent(s: Scene) -> None:
+    dashboard, agent = s.dashboard(), s.agent("a1")
+    agent.closes()
+    dashboard.told_gone("a1")
+    s.rest("DELETE", "/agents/a1", 204)
+    s.wait(2)
+
+
+def twice(s: Scene) -> None:
+    announced(s)
+    dashboard = s.dashboard()
+    s.agent("a2").closes()
+    dashboard.told_gone("a2")
+    s.rest("DELETE", "/agents/a2", 204)
+    dashboard.told_gone("a2")
+    dashboard.told_gone("a2")
+
+
+async def delete_a_lost_agent(world: World) -> None:
+    """An agent leaves and is deleted while a dashboard watches."""
+    user = world.user()
+    dashboard, agent = await user.dashboard(), await user.agent()
+    before = await agent.leave()
+    await dashboard.sees("AGENT_DISCONNECT", agent, since=before)
+    await user.rest.until(agent.id, lambda row: reading.status(row) == "OFFLINE")
+    before = user.last
+    await user.rest.delete(f"/agents/{agent.id}")
+    await dashboard.sees("AGENT_DISCONNECT", agent, since=before)
+    await world.quiet()
+
+
+RULE = Rule(
+    id="deletion.announced",
+    clauses=("DIS-4",),
+    judges="The deletion of an agent brings every dashboard of its user one more AGENT_DISCONNECT.",
+    when=when,
+    check=check,
+    good=(announced,),
+    bad=(silent, twice),
+    cases=(delete_a_lost_agent,),
+)
