@@ -1,0 +1,163 @@
+"""Bodies that no client should send: other media, and too much of it (VAL-4, VAL-5)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from conformance.rest_views import agent_of, around, judged, last_connection
+from conformance.rule import Finding, Rule, provocation
+from conformance.timeline import MISSING
+from conformance.views import OK
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from conformance.scene import Scene
+    from conformance.timeline import Exchange, Timeline
+    from conformance.world.world import World
+
+MIB = 1_048_576
+TOO_LARGE = 413
+
+
+def other_media(t: Timeline) -> Iterator[Exchange]:
+    """Bodies that are no JSON, or are declared as something else, sent to rename an agent that is there."""
+    for e in judged(t):
+        if e.operation != "renameAgent" or not 0 < _size(e) <= MIB or last_connection(t, e) is None:
+            continue
+        broken = e.request is MISSING and any(n.kind == "broken-json" for n in t.notes)
+        if broken or "json" not in e.request_headers.get("content-type", "").lower():
+            yield e
+
+
+def _size(e: Exchange) -> int:
+    length = e.request_headers.get("content-length", "0")
+    return int(length) if length.isdigit() else 0
+
+
+def media_refused(e: Exchange, t: Timeline) -> Iterator[Finding]:
+    """400 or 415, and no change."""
+    if e.status not in {400, 415}:
+        says = "a body that is no JSON, or not declared as JSON, is not refused"
+        yield Finding(says, e, "", "400 or 415", e.status)
+    seen = around(t, e, agent_of(e) or "", e.user)
+    if seen and seen[0].value.get("name") != seen[1].value.get("name"):
+        says = "a body that is no JSON renamed the agent: it was half understood"
+        name = seen[0].value.get("name")
+        yield Finding(says, seen[1].where, "/data/name", f"{name}", seen[1].value.get("name"), (seen[0].where, e))
+
+
+def form(s: Scene, status: int = 415) -> None:
+    """A form post to rename a1."""
+    s.agent("a1")
+    s.shows(s.row("a1"))
+    headers = {"content-type": "application/x-www-form-urlencoded", "content-length": "9"}
+    s.fails("PATCH", "/agents/a1", status, request_headers=headers)
+
+
+def form_refused(s: Scene) -> None:
+    form(s)
+    s.shows(s.row("a1"))
+
+
+def form_refused_with_400(s: Scene) -> None:
+    form(s, 400)
+
+
+def form_breaks(s: Scene) -> None:
+    form(s, 500)
+
+
+def form_understood(s: Scene) -> None:
+    form(s)
+    s.shows(s.row("a1", name="Eve"))
+
+
+async def bodies_that_are_no_json(world: World) -> None:
+    """A form post, broken JSON and JSON declared as text, each between two looks; then the same name as JSON."""
+    rest, agent = world.user().rest, await world.user().agent()
+    path = f"/agents/{agent.id}"
+    world.recorder.note("broken-json")
+    await rest.get(path)
+    form_type = {"Content-Type": "application/x-www-form-urlencoded"}
+    for raw, headers in (
+        (b"name=Formed", form_type),
+        (b'{"name": "Bro', None),
+        (b'{"name": "Text"}', {"Content-Type": "text/plain"}),
+    ):
+        await rest.call("PATCH", path, raw=raw, headers=headers)
+        await rest.get(path)
+    await rest.patch(path, {"name": "Declared"})
+
+
+def sizes(t: Timeline) -> Iterator[Exchange]:
+    """Bodies of more than 1 MiB that were answered, and right ones of nearly as much."""
+    for e in judged(t):
+        near = MIB * 0.9 < _size(e) <= MIB and e.operation == "renameAgent" and last_connection(t, e) is not None
+        if _size(e) > MIB or (near and t.contract.shapes.accepts("agent-update.json", e.request)):
+            yield e
+
+
+def size_judged(e: Exchange, _t: Timeline) -> Iterator[Finding]:
+    """413 above 1 MiB, and not below."""
+    if _size(e) > MIB and e.status != TOO_LARGE:
+        says = "a body over 1 MiB is not answered 413: one client can fill the server's memory"
+        yield Finding(says, e, "", "413 for a body over 1 MiB", e.status)
+    elif _size(e) <= MIB and e.status != OK:
+        yield Finding("a right body of less than 1 MiB is refused", e, "", "200 for a body below 1 MiB", e.status)
+
+
+def sized(s: Scene, size: int, status: int) -> None:
+    """A rename of a1 with a body of this size."""
+    s.agent("a1")
+    body = {"success": status == OK, "data": s.row("a1"), "error": "Too large"}
+    s.rest("PATCH", "/agents/a1", status, body, request={"name": "Ada"}, request_headers={"content-length": str(size)})
+
+
+def just_over(s: Scene) -> None:
+    sized(s, MIB + 1, 413)
+    sized(s, MIB, 200)
+
+
+def over_accepted(s: Scene) -> None:
+    sized(s, MIB + 1, 200)
+
+
+def below_refused(s: Scene) -> None:
+    sized(s, MIB - 1, 413)
+
+
+@provocation(budget=40.0)
+async def a_body_over_one_mebibyte(world: World) -> None:
+    """The same rename in a body just over 1 MiB, and in one just below."""
+    rest, agent = world.user().rest, await world.user().agent()
+    body = b'{"name": "Padded"}'
+    for size in (MIB + 1024, MIB - 1024):
+        for _ in range(3):
+            answer = await rest.call("PATCH", f"/agents/{agent.id}", raw=body.ljust(size))
+            if answer.status:
+                break
+
+
+RULES = (
+    Rule(
+        id="requests.other-media",
+        clauses=("VAL-4",),
+        judges="A body that is no JSON, or not declared as JSON, is answered 400 or 415 and changes nothing.",
+        when=other_media,
+        check=media_refused,
+        good=(form_refused, form_refused_with_400),
+        bad=(form_breaks, form_understood),
+        cases=(bodies_that_are_no_json,),
+    ),
+    Rule(
+        id="requests.too-large",
+        clauses=("VAL-5",),
+        judges="A body over 1 MiB is answered 413, and a right one below it is served.",
+        when=sizes,
+        check=size_judged,
+        good=(just_over,),
+        bad=(over_accepted, below_refused),
+        cases=(a_body_over_one_mebibyte,),
+    ),
+)
