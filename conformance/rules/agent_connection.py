@@ -1,0 +1,200 @@
+"""An agent's connection: its answer, its repetition, and for whom it may speak (CON-1, CON-6)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from conformance.dialogue import ANSWER_SECONDS, Said, is_valid, refusal, said
+from conformance.rule import Finding, Rule
+from conformance.rules.socket_errors import traces_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from conformance.scene import Scene
+    from conformance.timeline import Connection, Timeline
+    from conformance.world.world import World
+
+NOT_FOUND = 404
+
+
+def _names(c: Connection) -> set[str]:
+    """The ids under which the agent of a connection goes there: the ACK's and the announced one."""
+    return {str(f.payload.get("agentId")) for f in (c.init, c.accepted) if f and f.payload.get("agentId")}
+
+
+def connects(t: Timeline) -> Iterator[Said]:
+    """Each valid AGENT_CONNECT: the first that is accepted on its connection, and each one after it."""
+    for s in said(t):
+        if s.sent.type == "AGENT_CONNECT" and is_valid(s, t) and s.connection.accepted and (s.answers or s.unanswered(t)):
+            if s.ready or s.connection.accepted in s.answers:
+                yield s
+
+
+def acknowledged(s: Said, t: Timeline) -> Iterator[Finding]:
+    """ACK with the id in force, known to REST; again for the same agent; FORBIDDEN for another."""
+    if s.ready and s.sent.payload["agentId"] not in _names(s.connection):
+        yield from refusal(s, t, "AGENT_CONNECT for another agent on a connection that has one", "FORBIDDEN")
+        return
+    again = " again" if s.ready else ""
+    if not s.answers or s.errors:
+        where, got = (s.errors[0], s.errors[0].payload.get("code", "ERROR")) if s.errors else (s.sent, "nothing")
+        yield Finding(f"the same AGENT_CONNECT{again} is not accepted", where, "", "ACK", got, (s.sent,))
+        return
+    answer = s.answers[0]
+    for v in t.contract.violations("messages/any/ACK.json", answer.payload):
+        yield Finding("the ACK to AGENT_CONNECT is out of shape", answer, "/payload" + v.pointer, v.expected, v.got, (s.sent,))
+    given = answer.payload.get("agentId")
+    if not isinstance(given, str):
+        says = "the ACK to AGENT_CONNECT does not say the agent's id: the agent cannot know under which name it goes"
+        yield Finding(says, answer, "/payload/agentId", "the id used from now on", given or "nothing", (s.sent,))
+        return
+    first = s.connection.accepted
+    if s.ready and given != s.connection.agent_id and first is not None:
+        says = "the same AGENT_CONNECT again gave the agent another id"
+        yield Finding(says, answer, "/payload/agentId", "the id of the first ACK", given, (first, s.sent))
+    yield from _known_to_rest(s, given, t)
+
+
+def _known_to_rest(s: Said, given: str, t: Timeline) -> Iterator[Finding]:
+    removed = [e.seq for e in t.exchanges if e.method == "DELETE" and given in e.path.split("/")]
+    for e in t.calls("getAgent", status=NOT_FOUND):
+        late = e.at > t.bound(s.answers[0].at, 1.0)
+        if e.user == s.connection.user and e.path == f"/agents/{given}" and late and not any(r < e.seq for r in removed):
+            says = "REST does not know the agent by the id in the ACK"
+            yield Finding(says, e, "", "200 with the agent", NOT_FOUND, (s.sent, s.answers[0]))
+            return
+
+
+def spoofs(t: Timeline) -> Iterator[Said]:
+    """Each valid message of an agent in the name of another agent."""
+    for s in said(t):
+        if s.connection.role == "agent" and s.ready and s.sent.type != "AGENT_CONNECT" and is_valid(s, t):
+            name = s.sent.payload.get("agentId")
+            if isinstance(name, str) and name not in _names(s.connection) and (s.answers or s.unanswered(t)):
+                yield s
+
+
+def own_name_only(s: Said, t: Timeline) -> Iterator[Finding]:
+    """FORBIDDEN, and nothing of it is seen anywhere."""
+    what = f"{s.sent.type} in the name of another agent"
+    yield from refusal(s, t, what, "FORBIDDEN")
+    yield from traces_of(s, t, what)
+
+
+def _no(code: str, about: object) -> dict[str, object]:
+    return {"code": code, "message": "No", "recoverable": True, "originalMessageId": about}
+
+
+def _greeting(agent_id: str = "a1") -> dict[str, object]:
+    able = {"maxTokens": 1, "supportsInterrupt": True, "supportsTrace": False}
+    return {"agentId": agent_id, "agentType": "CLAUDE", "version": "1", "hostMachine": "h", "capabilities": able}
+
+
+def once_twice_and_another(s: Scene) -> None:
+    socket = s.socket("agent")
+    for _ in range(2):
+        sent = socket.sends("AGENT_CONNECT", _greeting())
+        socket.gets("ACK", {"messageId": sent.id, "success": True, "agentId": "x-1", "connectionId": "c"})
+    other = socket.sends("AGENT_CONNECT", _greeting("a2"))
+    socket.gets("ERROR", _no("FORBIDDEN", other.id))
+    s.shows(s.row("x-1"))
+
+
+def ack_without_agent_id(s: Scene) -> None:
+    socket = s.socket("agent")
+    socket.gets("ACK", {"messageId": socket.sends("AGENT_CONNECT", _greeting()).id, "success": True})
+
+
+def unknown_to_rest(s: Scene) -> None:
+    socket = s.socket("agent")
+    socket.gets("ACK", {"messageId": socket.sends("AGENT_CONNECT", _greeting()).id, "success": True, "agentId": "x-1"})
+    s.wait(2)
+    s.fails("GET", "/agents/x-1", 404)
+
+
+def same_again_refused(s: Scene) -> None:
+    agent = s.agent("a1")
+    agent.gets("ERROR", _no("INVALID_STATE", agent.sends("AGENT_CONNECT", _greeting()).id))
+
+
+def another_accepted(s: Scene) -> None:
+    agent = s.agent("a1")
+    sent = agent.sends("AGENT_CONNECT", _greeting("a2"))
+    agent.gets("ACK", {"messageId": sent.id, "success": True, "agentId": "a2"})
+
+
+def spoof_refused(s: Scene) -> None:
+    s.agent("a2")
+    agent, dashboard = s.agent("a1"), s.dashboard()
+    sent = agent.sends("AGENT_HEARTBEAT", {"agentId": "a2", "healthMetrics": s.health | {"commandsProcessed": 99}})
+    agent.gets("ERROR", _no("FORBIDDEN", sent.id))
+    agent.heartbeats()
+    dashboard.told("a1", metrics=s.metrics)
+
+
+def spoof_served(s: Scene) -> None:
+    agent = s.agent("a1")
+    agent.sends("AGENT_HEARTBEAT", {"agentId": "a2", "healthMetrics": s.health})
+    agent.gets("SERVER_HEARTBEAT", {"serverTime": s.now, "nextPingExpected": 1})
+
+
+def spoof_refused_but_kept(s: Scene) -> None:
+    s.agent("a2")
+    agent = s.agent("a1")
+    sent = agent.sends("AGENT_HEARTBEAT", {"agentId": "a2", "healthMetrics": s.health | {"commandsProcessed": 99}})
+    agent.gets("ERROR", _no("FORBIDDEN", sent.id))
+    s.shows(s.row("a2", last_heartbeat=s.born, last_metrics=s.metrics | {"commandsExecuted": 99}))
+
+
+async def connect_again(world: World) -> None:
+    """An agent announces itself twice on one connection, then as somebody else; then it reports."""
+    user = world.user()
+    agent = await user.agent()
+    for changes in ({}, {"agentId": world.new_id()}):
+        sent = await agent.link.send("AGENT_CONNECT", agent.greeting(**changes))
+        await agent.link.answer(sent, within=ANSWER_SECONDS)
+    await agent.heartbeat()
+    await user.rest.until(agent.id, lambda row: bool(row))
+
+
+async def speak_for_another(world: World) -> None:
+    """An agent reports and fails in the name of another agent of its user, and of one that does not exist."""
+    user = world.user()
+    dashboard, agent, other = await user.dashboard(), await user.agent(), await user.agent()
+    await other.heartbeat()
+    health = {"cpuUsage": 1.5, "memoryUsage": 1, "uptime": 1, "commandsProcessed": 730_100}
+    for count, name in enumerate((other.id, world.new_id())):
+        report = {"agentId": name, "healthMetrics": health | {"commandsProcessed": 730_100 + count}}
+        sent = await agent.link.send("AGENT_HEARTBEAT", report)
+        await agent.link.answer(sent, "SERVER_HEARTBEAT", within=ANSWER_SECONDS)
+    fault = {"agentId": other.id, "errorType": "RESOURCE", "message": "Not mine", "recoverable": False}
+    await agent.link.answer(await agent.link.send("AGENT_ERROR", fault), within=ANSWER_SECONDS)
+    beat = await agent.heartbeat()
+    await dashboard.sees("AGENT_STATUS", agent, since=beat.seq)
+    await world.quiet()
+    await user.rest.get(f"/agents/{other.id}")
+
+
+RULES = (
+    Rule(
+        id="agent-connection.acknowledged",
+        clauses=("CON-1",),
+        judges="AGENT_CONNECT is answered by ACK with the agent's id, also again; for another agent by FORBIDDEN.",
+        when=connects,
+        check=acknowledged,
+        good=(once_twice_and_another,),
+        bad=(ack_without_agent_id, unknown_to_rest, same_again_refused, another_accepted),
+        cases=(connect_again,),
+    ),
+    Rule(
+        id="agent-connection.own-name-only",
+        clauses=("CON-6",),
+        judges="What an agent says in the name of another is refused with FORBIDDEN and changes nothing.",
+        when=spoofs,
+        check=own_name_only,
+        good=(spoof_refused,),
+        bad=(spoof_served, spoof_refused_but_kept),
+        cases=(speak_for_another,),
+    ),
+)
