@@ -86,6 +86,7 @@ def make_parts(settings: Settings) -> Parts:
         refuse=refuse,
         fail=failure_of,
         make_routers=(agent_routes,),
+        is_public=_is_public,
         make_desk=_desk,
         make_announcer=_announcer,
     )
@@ -127,7 +128,7 @@ def create_app(parts: Parts) -> ASGIApp:
     for path, role in SOCKETS.items():
         app.router.routes.append(WebSocketRoute(path, SocketEndpoint(core, role)))
     install(app, parts)
-    app.add_middleware(Admission, parts=parts, is_public=_is_public)
+    app.add_middleware(Admission, parts=parts)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=parts.settings.web.allowed_origins,

@@ -19,16 +19,16 @@ _JWT: Final = re.compile(r"eyJ[\w-]+\.[\w-]+\.?[\w-]*")
 class Log(Protocol):
     """What the code needs of a logger."""
 
-    def debug(self, event: str, **facts: Any) -> Any:  # noqa: ANN401 - structlog's own signature
+    def debug(self, event: str, **facts: Any) -> Any:
         """Say something for developers."""
 
-    def info(self, event: str, **facts: Any) -> Any:  # noqa: ANN401
+    def info(self, event: str, **facts: Any) -> Any:
         """Say that something happened."""
 
-    def warning(self, event: str, **facts: Any) -> Any:  # noqa: ANN401
+    def warning(self, event: str, **facts: Any) -> Any:
         """Say that something is odd."""
 
-    def exception(self, event: str, **facts: Any) -> Any:  # noqa: ANN401
+    def exception(self, event: str, **facts: Any) -> Any:
         """Say that something failed, with the traceback."""
 
 

@@ -79,6 +79,8 @@ class Parts:
     """Makes the REST answer of a refusal (ENV-2)."""
     make_routers: tuple[Callable[[Core], APIRouter], ...]
     """One per REST resource, mounted under the base path."""
+    is_public: Callable[[str], bool]
+    """Which paths need no token (AUTH-1)."""
     make_desk: Callable[[Parts, Announcer, Turns], AgentDesk]
     make_announcer: Callable[[Parts], Announcer]
     wrap_app: tuple[Callable[[ASGIApp], ASGIApp], ...] = ()

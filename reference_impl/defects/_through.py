@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 class Through:
     """Passes everything on to what it wraps; a subclass overrides what is to be wrong."""
 
-    def __init__(self, inner: Any) -> None:  # noqa: ANN401 - any part
+    def __init__(self, inner: Any) -> None:
         self.inner = inner
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the inner object has
+    def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
 
 

@@ -46,42 +46,54 @@ def capabilities_of(value: object, metadata: Mapping[str, Any]) -> list[str]:
 
 
 def metadata_of(value: object, last_updated: str) -> dict[str, Any]:
-    """Move the old metric keys of a metadata blob to `metrics`; a blob already moved stays as it is."""
+    """Move the old metric keys of a metadata blob to `metrics`; a blob already moved stays as it is.
+
+    What the old keys said is kept under `legacy_metrics`, for the way back, until the next heartbeat.
+    """
     if value is None:
         return {}
     if not isinstance(value, Mapping):
         return {"legacy": value}
     metadata = dict(value)
     old = {key: metadata.pop(key) for key in _OLD_KEYS if key in metadata}
-    if not isinstance(metadata.get("metrics"), Mapping):
+    metrics = metadata.get("metrics")
+    if not isinstance(metrics, Mapping):
         metadata.pop("metrics", None)
         if old:
             metadata["metrics"] = _metrics(old, last_updated)
-    if old:
-        metadata["legacy_metrics"] = old
-    return metadata
+    elif old == _old_keys(metrics):  # made by `old_metadata_of`, so they say nothing new
+        return metadata
+    return {**metadata, "legacy_metrics": old} if old else metadata
 
 
 def old_metadata_of(value: object) -> object:
-    """Undo `metadata_of`: the old keys come back, also for metrics that came after the migration."""
+    """Undo `metadata_of`; metrics that came after it are also put into the old keys, and stay."""
     if not isinstance(value, Mapping):
         return value
     if set(value) == {"legacy"}:
         return value["legacy"]
     metadata = dict(value)
-    metrics = metadata.pop("metrics", None)
+    metrics = metadata.get("metrics")
     old = metadata.pop("legacy_metrics", None)
     if isinstance(old, Mapping):
         metadata.update(old)
+        if isinstance(metrics, Mapping) and metrics == _metrics(old, metrics.get("lastUpdated", "")):
+            del metadata["metrics"]
     elif isinstance(metrics, Mapping):
-        metadata["performance_metrics"] = {"commands_executed": metrics.get("commandsExecuted", 0)}
-        metadata["memory_usage"] = metrics.get("memoryUsage", 0)
-        metadata["uptime"] = metrics.get("uptime", 0)
-        metadata["cpu_usage"] = metrics.get("cpuUsage", 0)
+        metadata.update(_old_keys(metrics))
     return metadata
 
 
-def _metrics(old: Mapping[str, Any], last_updated: str) -> dict[str, Any]:
+def _old_keys(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "performance_metrics": {"commands_executed": metrics.get("commandsExecuted", 0)},
+        "memory_usage": metrics.get("memoryUsage", 0),
+        "uptime": metrics.get("uptime", 0),
+        "cpu_usage": metrics.get("cpuUsage", 0),
+    }
+
+
+def _metrics(old: Mapping[str, Any], last_updated: object) -> dict[str, Any]:
     performance = old.get("performance_metrics")
     measured: Mapping[str, Any] = performance if isinstance(performance, Mapping) else {}
     return {

@@ -24,7 +24,7 @@ def _number(
 ) -> Callable[[Any], int | float]:
     """Make a validator for a JSON number that keeps 3 apart from 3.0 and takes neither true nor NaN."""
 
-    def validate(value: Any) -> int | float:  # noqa: ANN401 - anything a client can write
+    def validate(value: Any) -> int | float:
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise ValueError("a number is required")
         if whole:

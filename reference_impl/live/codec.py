@@ -81,7 +81,7 @@ class JsonCodec:
         return Envelope(value["type"], value["payload"], message_id)
 
 
-def parse(text: str) -> Any:  # noqa: ANN401 - any JSON
+def parse(text: str) -> Any:
     """Read JSON as strictly as it was meant.
 
     orjson refuses NaN, infinities and half surrogate pairs; keys that come twice and very deep
@@ -110,7 +110,7 @@ def _once(pairs: list[tuple[str, Any]]) -> None:
         raise _TwiceError("An object of the message has the same key twice")
 
 
-def _shallow(value: Any, levels: int) -> bool:  # noqa: ANN401 - any JSON
+def _shallow(value: Any, levels: int) -> bool:
     if isinstance(value, dict):
         return levels > 0 and all(_shallow(item, levels - 1) for item in value.values())
     if isinstance(value, list):
@@ -118,7 +118,7 @@ def _shallow(value: Any, levels: int) -> bool:  # noqa: ANN401 - any JSON
     return True
 
 
-def _is_timestamp(value: Any) -> bool:  # noqa: ANN401 - any JSON
+def _is_timestamp(value: Any) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     return 0 <= value < _TIMESTAMPS and value == int(value)

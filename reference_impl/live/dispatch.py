@@ -57,7 +57,7 @@ def _handler(session: Session, envelope: Envelope, endpoint: Role | None) -> Han
     return handler
 
 
-def _payload(handler: Handler, envelope: Envelope) -> Any:  # noqa: ANN401 - the handler's own model
+def _payload(handler: Handler, envelope: Envelope) -> Any:
     try:
         return handler.model.model_validate(envelope.payload)
     except ValidationError as error:

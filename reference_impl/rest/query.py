@@ -15,7 +15,7 @@ _INTEGER: Final = re.compile(r"-?[0-9]{1,4000}")
 _FARTHEST: Final = 2**62
 
 
-def _integer(value: Any) -> Any:  # noqa: ANN401 - whatever the framework hands over
+def _integer(value: Any) -> Any:
     """Take digits only: no blanks, no `1.0`, no `1_000`."""
     if isinstance(value, str):
         if not _INTEGER.fullmatch(value):
@@ -24,7 +24,7 @@ def _integer(value: Any) -> Any:  # noqa: ANN401 - whatever the framework hands 
     return value
 
 
-def one_of(kind: type[StrEnum], value: str | None) -> Any:  # noqa: ANN401 - a member of that kind, or None
+def one_of(kind: type[StrEnum], value: str | None) -> Any:
     """Read a word of an enumeration in any case (AGT-13)."""
     if value is None:
         return None

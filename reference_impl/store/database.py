@@ -36,7 +36,7 @@ def make_engine(url: URL) -> AsyncEngine:
     return engine
 
 
-def _pragmas(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's connection
+def _pragmas(connection: Any, _record: object) -> None:
     cursor = connection.cursor()
     for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=5000", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")

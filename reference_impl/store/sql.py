@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Select, bindparam, delete, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from reference_impl.domain.vocabulary import AgentStatus
 from reference_impl.store import AgentQuery, Page, Taken
@@ -145,5 +145,6 @@ def _ordered(query: Select[Any]) -> Select[Any]:
     return query.order_by(agents.c.created_at.desc(), agents.c.id)
 
 
-def _insert(engine: AsyncEngine) -> Any:  # noqa: ANN401 - the two dialects share the methods, not a base class
-    return sqlite.insert if engine.dialect.name == "sqlite" else postgresql.insert
+def _insert(engine: AsyncEngine) -> Any:
+    """Find the dialect's own INSERT, which knows ON CONFLICT; only the dialect in use is imported."""
+    return import_module(f"sqlalchemy.dialects.{engine.dialect.name}").insert

@@ -25,13 +25,13 @@ class Moment(TypeDecorator[int]):
         """Choose the column type."""
         return dialect.type_descriptor(Text() if dialect.name == "sqlite" else DateTime(timezone=True))
 
-    def process_bind_param(self, value: int | None, dialect: Dialect) -> Any:  # noqa: ANN401 - a text or a datetime
+    def process_bind_param(self, value: int | None, dialect: Dialect) -> Any:
         """Write."""
         if value is None:
             return None
         return rfc3339(value) if dialect.name == "sqlite" else datetime.fromtimestamp(value / 1000, UTC)
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> int | None:  # noqa: ANN401, ARG002
+    def process_result_value(self, value: Any, dialect: Dialect) -> int | None:  # noqa: ARG002
         """Read."""
         if value is None:
             return None

@@ -10,8 +10,6 @@ from reference_impl.auth.tokens import bearer
 from reference_impl.domain.errors import Refusal, unauthorized
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from reference_impl.parts import Parts
@@ -25,10 +23,9 @@ _DRAINED: Final = 16 * 1024 * 1024
 class Admission:
     """Lets a request in or refuses it; puts `principal` and `version` into its state."""
 
-    def __init__(self, app: ASGIApp, parts: Parts, is_public: Callable[[str], bool]) -> None:
+    def __init__(self, app: ASGIApp, parts: Parts) -> None:
         self._app = app
         self._parts = parts
-        self._is_public = is_public
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; a fault of ours becomes a 500 without a word about the inside (ENV-4)."""
@@ -49,7 +46,7 @@ class Admission:
 
     async def _serve(self, scope: Scope, headers: Headers, receive: Receive, answer: _Labelled) -> None:
         state = scope.setdefault("state", {})
-        if not self._is_public(scope["path"]):
+        if not self._parts.is_public(scope["path"]):
             token = bearer(headers.get("authorization"))
             if token is None:
                 raise unauthorized("A bearer token is required")

@@ -37,7 +37,7 @@ def failure_of(refusal: Refusal) -> Failure:
     return Failure(refusal.status, body, refusal.headers)
 
 
-def success(data: Any, status: int = 200) -> Response:  # noqa: ANN401 - any resource
+def success(data: Any, status: int = 200) -> Response:
     """Answer with one thing."""
     return Response(orjson.dumps({"success": True, "data": data}), status, media_type=JSON)
 
@@ -48,6 +48,6 @@ def listing(data: Sequence[Any], *, total: int, limit: int, offset: int) -> Resp
     return Response(orjson.dumps({"success": True, "data": data, "pagination": pagination}), media_type=JSON)
 
 
-def plain(data: Any, status: int = 200) -> Response:  # noqa: ANN401 - any document
+def plain(data: Any, status: int = 200) -> Response:
     """Answer with JSON outside the envelope: health and documents."""
     return Response(orjson.dumps(data), status, media_type=JSON)

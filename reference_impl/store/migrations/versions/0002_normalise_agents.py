@@ -26,6 +26,8 @@ revision = "0002"
 down_revision = "0001"
 
 _INDEX = "idx_agents_user_status"
+_SECONDS = 10**11
+"""A larger number of seconds would be after the year 5000."""
 _TIMES = ("last_ping", "created_at", "updated_at")
 
 
@@ -103,7 +105,7 @@ def _dump(value: object) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def _json(text: Any) -> Any:  # noqa: ANN401 - any JSON
+def _json(text: Any) -> Any:
     """Read JSON; what is none is kept as the text it is."""
     try:
         return json.loads(text, parse_constant=_refuse) if isinstance(text, str) and text.strip() else None
@@ -115,17 +117,18 @@ def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not JSON")
 
 
-def _time(value: Any) -> str | None:  # noqa: ANN401 - whatever is stored
+def _time(value: Any) -> str | None:
     """Write a stored time in the one form that sorts; what is no time is none."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return rfc3339(int(value if value > 1e11 else value * 1000))  # noqa: PLR2004 - seconds or milliseconds
+    text = str(value)
     try:
-        return rfc3339(parse_ms(str(value)))
-    except ValueError:
+        if text.isdecimal():  # since 1970, in seconds or in milliseconds
+            return rfc3339(int(text) if int(text) > _SECONDS else int(text) * 1000)
+        return rfc3339(parse_ms(text))
+    except (ValueError, OverflowError):
         return None
 
 
-def _text(value: Any) -> str:  # noqa: ANN401 - a text or a datetime
+def _text(value: Any) -> str:
     return value if isinstance(value, str) else rfc3339(parse_ms(value.isoformat()))
 
 
