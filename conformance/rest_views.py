@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from conformance.timeline import Connection, Exchange, Timeline
 
 TOO_MANY = 429
+DEFAULT_LIMIT = 50
+"""AGT-9: how many agents a page has when no limit is given."""
 FIELDS = (
     "agent_id",
     "name",
@@ -171,3 +173,21 @@ def masked(text: object, *ids: str | None) -> object:
         if known:
             text = text.replace(known, "…")
     return re.sub(r"\s+", " ", text)
+
+
+def lists(t: Timeline) -> Iterator[Exchange]:
+    """Every list of agents."""
+    return (
+        e for e in judged(t) if e.operation == "listAgents" and e.status == OK and reading.rows(e.value) is not None
+    )
+
+
+def ids(e: Exchange) -> list[str]:
+    """The agents in a list, in its order."""
+    return [reading.agent_id(row) or "" for row in reading.rows(e.value) or []]
+
+
+def number(e: Exchange, name: str, default: int) -> int:
+    """A number in the query."""
+    text = e.query.get(name, "")
+    return int(text) if re.fullmatch(r"\d{1,9}", text) else default

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from conformance import reading
 from conformance.rest_views import Row, differences, instant, own_rows, rows, same
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from conformance.timeline import Timeline
     from conformance.world.world import World
 
-BEAT = {"commandsProcessed": 41, "uptime": 7200, "memoryUsage": 768.5, "cpuUsage": 33.25}
+BEAT: dict[str, Any] = {"commandsProcessed": 41, "uptime": 7200, "memoryUsage": 768.5, "cpuUsage": 33.25}
 
 
 class Between(NamedTuple):

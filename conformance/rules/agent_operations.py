@@ -24,9 +24,9 @@ def unknown(*operations: str) -> Callable[[Timeline], Iterator[Exchange]]:
     def when(t: Timeline) -> Iterator[Exchange]:
         made_up = unknown_agents(t)
         for e in judged(t):
-            if e.operation in operations and agent_of(e) in made_up:
-                if e.operation != "renameAgent" or t.contract.shapes.accepts("agent-update.json", e.request):
-                    yield e
+            right = e.operation != "renameAgent" or t.contract.shapes.accepts("agent-update.json", e.request)
+            if e.operation in operations and agent_of(e) in made_up and right:
+                yield e
 
     return when
 

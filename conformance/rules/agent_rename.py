@@ -83,7 +83,7 @@ def rename_told_before_the_answer(s: Scene) -> None:
     dashboard = s.dashboard(s.item("a1"))
     dashboard.told("a1", name="Eve")
     body = {"success": True, "data": s.row("a1", name="Eve")}
-    s.rest("PATCH", "/agents/a1", 200, body, request={"name": "Eve"}, at=0.05, ended=0.2)
+    s.rest("PATCH", "/agents/a1", 200, body, request={"name": "Eve"}, at=0.075, ended=0.2)
     s.wait(2)
 
 

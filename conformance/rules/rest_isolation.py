@@ -243,7 +243,8 @@ async def two_users_side_by_side(world: World) -> None:
     for agent in [await user.agent() for user in users]:
         await agent.heartbeat()
     for user in users:
-        await user.rest.all_agents()
+        for _ in range(2):
+            await user.rest.all_agents()
         await user.dashboard()
     await world.quiet()
 
