@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from conformance.rule import Finding
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from conformance.rule import Rule
+    from conformance.rule import Finding, Rule
     from conformance.timeline import Timeline
 
 LIMIT = 50

@@ -8,11 +8,13 @@ from __future__ import annotations
 import difflib
 import os
 import tomllib
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from conformance.target import Target, TargetError, check_url
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
 
 SECRETS = {"token": "token_env", "second_token": "second_token_env", "jwt_secret": "jwt_secret_env"}
 """Settings whose value may not stand in a file → the setting that names a variable instead."""
@@ -60,7 +62,8 @@ def read_profile(path: Path) -> dict[str, Any]:
 def _check(path: Path, key: str, value: Any) -> None:
     if key in SECRETS:
         raise TargetError(
-            f'{path}: {key} is a secret and does not belong in a file; write {SECRETS[key]} = "NAME" and set that variable'
+            f"{path}: {key} is a secret and does not belong in a file; "
+            f'write {SECRETS[key]} = "NAME" and set that variable'
         )
     if key not in KEYS:
         near = difflib.get_close_matches(key, KEYS, 1)
@@ -68,7 +71,7 @@ def _check(path: Path, key: str, value: Any) -> None:
         raise TargetError(f"{path}: there is no setting {key!r}{hint}")
     if not isinstance(value, KEYS[key]) or (isinstance(value, bool) and KEYS[key] is not bool):
         raise TargetError(f"{path}: {key} = {value!r} is of the wrong type")
-    if key == "timings" and (unknown := set(value) - set(TIMINGS)):
+    if key == "timings" and isinstance(value, dict) and (unknown := value.keys() - set(TIMINGS)):
         raise TargetError(f"{path}: timings know {', '.join(TIMINGS)}, not {', '.join(sorted(unknown))}")
 
 

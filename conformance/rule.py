@@ -64,9 +64,7 @@ class Provocation:
         return f"{module}/{self.script.__name__}".replace("_", "-")
 
 
-def provocation(
-    *, alone: bool = False, needs: str = "", budget: float = 15.0
-) -> Callable[[Script], Provocation]:
+def provocation(*, alone: bool = False, needs: str = "", budget: float = 15.0) -> Callable[[Script], Provocation]:
     """Turns an `async def` over a `World` into a case; plain functions in `Rule.cases` are turned by themselves."""
     return lambda script: Provocation(script, alone=alone, needs=frozenset(needs.split()), budget=budget)
 

@@ -110,7 +110,7 @@ class Socket:
 
     def closes(self, by: str = "tester", code: int | None = 1000) -> Closed:
         """The end of the socket."""
-        return self._scene.add(Closed, connection=self.name, by=by, code=code)
+        return self._scene.add(Closed, connection=self.name, by=by, code=code)  # type: ignore[no-any-return]
 
     def _frame(self, direction: Any, kind: str, payload: Any, envelope: dict[str, Any]) -> Frame:
         sender = "b" if direction == "to_client" else "t"
@@ -200,7 +200,7 @@ class Scene:
         text = "" if body is MISSING else orjson.dumps(body).decode()
         self._at += 0.01
         exchange = Exchange(
-            **{  # type: ignore[arg-type]
+            **{
                 "seq": len(self._events),
                 "at": self._at,
                 "ended": self._at + 0.005,
@@ -239,4 +239,6 @@ class Scene:
 
     def timeline(self) -> Timeline:
         """The finished timeline."""
-        return Timeline(self._events, contract=self.contract, terms=self.terms, epoch=EPOCH, case=self.case, end=self._at)
+        return Timeline(
+            self._events, contract=self.contract, terms=self.terms, epoch=EPOCH, case=self.case, end=self._at
+        )

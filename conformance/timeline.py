@@ -352,7 +352,11 @@ class Timeline:
     def only(self, *events: Event) -> Timeline:
         """The same timeline reduced to these events (the smallest evidence)."""
         return Timeline(
-            sorted(events, key=lambda e: e.seq), contract=self.contract, terms=self.terms, epoch=self.epoch, case=self.case
+            sorted(events, key=lambda e: e.seq),
+            contract=self.contract,
+            terms=self.terms,
+            epoch=self.epoch,
+            case=self.case,
         )
 
     def with_terms(self, **changes: Any) -> Timeline:

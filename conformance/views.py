@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from conformance.timeline import Closed, Connection, Event, Frame, Timeline
 
 OK = 200
+FLOOD = 0.1
+"""Seconds between heartbeats below which a backend may tell several as one (STA-6)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +94,7 @@ def heartbeats(t: Timeline) -> Iterator[Heartbeat]:
             if sent.payload.get("agentId") not in {agent.agent_id, agent.init and agent.init.payload.get("agentId")}:
                 continue
             answer = next(
-                (
-                    f
-                    for f in agent.received
-                    if f.seq > sent.seq and (f.kind == "SERVER_HEARTBEAT" or _refers(f, sent))
-                ),
+                (f for f in agent.received if f.seq > sent.seq and (f.kind == "SERVER_HEARTBEAT" or _refers(f, sent))),
                 None,
             )
             if answer is not None and answer.kind != "ERROR":
@@ -176,5 +174,9 @@ def causes(t: Timeline, agent_id: str) -> Iterator[Event]:
 
 def is_flood(beat: Heartbeat) -> bool:
     """Whether other heartbeats of the agent are so near that the backend may tell them as one (STA-6)."""
-    near = [f for f in beat.agent.sent if f.type == "AGENT_HEARTBEAT" and f is not beat.sent and abs(f.at - beat.sent.at) < 0.1]
+    near = [
+        f
+        for f in beat.agent.sent
+        if f.type == "AGENT_HEARTBEAT" and f is not beat.sent and abs(f.at - beat.sent.at) < FLOOD
+    ]
     return bool(near)

@@ -1,0 +1,1 @@
+"""Provocations that belong to no single rule."""

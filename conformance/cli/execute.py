@@ -28,12 +28,9 @@ def settings_of(target: str | None, said: Mapping[str, Any]) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     if target is not None and target != BUNDLED:
         path = Path(target)
-        if target.endswith(".toml") or path.is_file():
-            settings = read_profile(path)
-        else:
-            settings = {"url": target}
+        settings = read_profile(path) if target.endswith(".toml") or path.is_file() else {"url": target}
     users = said.get("users")
-    settings |= said | ({"users": [u.strip() for u in users.split(",") if u.strip()]} if users else {})
+    settings |= dict(said) | ({"users": [u.strip() for u in users.split(",") if u.strip()]} if users else {})
     return settings
 
 
@@ -81,7 +78,10 @@ async def _run(settings: Mapping[str, Any]) -> tuple[Result, Redactor]:
         )
         run = Run(target, all_rules().values(), load_contract(), options)
         if options.only and not run.plan.cases:
-            raise TargetError(f"--only {options.only}: no clause, rule or case of level {options.level} matches; see `conformance list`")
+            raise TargetError(
+                f"--only {options.only}: no clause, rule or case of level {options.level} matches; "
+                "see `conformance list`"
+            )
         redactor = Redactor(target.secrets)
         with Terminal(redactor, quiet=bool(settings.get("quiet"))) as terminal, _interruptible(run):
             async for event in run.events():

@@ -26,9 +26,13 @@ TargetArgument = Annotated[
     str | None, typer.Argument(help="URL of a backend, or a target.toml; left out: the bundled reference.")
 ]
 Level = Annotated[str | None, typer.Option(help="core or full: what the verdict hangs on. [default: core]")]
-Only = Annotated[str | None, typer.Option(metavar="GLOB", help="Only clauses, rules or cases that match; commas part several.")]
+Only = Annotated[
+    str | None, typer.Option(metavar="GLOB", help="Only clauses, rules or cases that match; commas part several.")
+]
 Seed = Annotated[int | None, typer.Option(help="Same seed, same plan. [default: 0]")]
-MaxTime = Annotated[float | None, typer.Option(min=1, help="Seconds after which the run ends with what it has. [default: 300]")]
+MaxTime = Annotated[
+    float | None, typer.Option(min=1, help="Seconds after which the run ends with what it has. [default: 300]")
+]
 Report = Annotated[list[str] | None, typer.Option(metavar="KIND=FILE", help="json, junit or html; repeatable.")]
 Token = Annotated[str | None, typer.Option(envvar="ONSEMBL_TOKEN", show_envvar=True, help="Access token of a user.")]
 SecondToken = Annotated[

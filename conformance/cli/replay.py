@@ -9,7 +9,7 @@ from conformance.cli.execute import execute
 from conformance.contract import load_contract
 from conformance.engine.events import CaseFinished
 from conformance.engine.plan import PREFLIGHT, Case, Plan
-from conformance.engine.result import Ledger, conclude
+from conformance.engine.conclude import Ledger, conclude
 from conformance.judge import judge_all
 from conformance.redact import Redactor
 from conformance.report import parse_report, write_report
@@ -29,7 +29,9 @@ def replay_recorded(file: Path, said: Mapping[str, Any]) -> int:
     saved = load(file)
     contract, rules = load_contract(), all_rules()
     if saved.digest != contract.digest:
-        sys.stderr.write(f"conformance: {file} was recorded under another edition of the contract; judged under this one\n")
+        sys.stderr.write(
+            f"conformance: {file} was recorded under another edition of the contract; judged under this one\n"
+        )
     judgements = tuple(judge_all(rules.values(), saved.timeline))
     ledger = Ledger(rules)
     ledger.take(CaseFinished(saved.case, saved.timeline.end, judgements, saved.timeline))
@@ -60,6 +62,8 @@ def replay_live(file: Path, target: str, said: Mapping[str, Any]) -> int:
     saved = load(file)
     known = {p.id for rule in all_rules().values() for p in rule.provocations} | {PREFLIGHT}
     if saved.case not in known:
-        raise TargetError(f"{file}: this version has no case {saved.case!r} any more; without TARGET it is judged as recorded")
+        raise TargetError(
+            f"{file}: this version has no case {saved.case!r} any more; without TARGET it is judged as recorded"
+        )
     only = saved.case if saved.case != PREFLIGHT else "departure.*"
     return execute(target, {**said, "only": only, "seed": saved.seed, "level": "full"})

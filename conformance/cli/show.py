@@ -28,7 +28,9 @@ def list_clauses(level: str, *, untested: bool) -> int:
         rules = _rules_of(clause.id)
         if (untested and rules) or (level == "core" and not clause.core):
             continue
-        judged = ", ".join(r.id for r in rules) or (f"untestable: {clause.untestable}" if clause.untestable else "no rule yet")
+        judged = ", ".join(r.id for r in rules) or (
+            f"untestable: {clause.untestable}" if clause.untestable else "no rule yet"
+        )
         core = " core" if clause.core else ""
         sys.stdout.write(f"{clause.id:8}{clause.level}{core}\t{judged}\n")
     return 0
@@ -42,15 +44,18 @@ def explain_one(what: str) -> int:
     elif (rule := rules.get(what)) is not None:
         _say(_rule_text(rule))
     else:
-        near = difflib.get_close_matches(what, [*clauses, *rules], 3, 0.5) or difflib.get_close_matches(what.upper(), clauses, 3, 0.5)
+        near = difflib.get_close_matches(what, [*clauses, *rules], 3, 0.5) or difflib.get_close_matches(
+            what.upper(), clauses, 3, 0.5
+        )
         hint = f"; near are {', '.join(near)}" if near else "; see `conformance list`"
         raise TargetError(f"there is neither a clause nor a rule {what!r}{hint}")
     return 0
 
 
 def _clause_text(clause: Clause) -> list[str]:
-    level = f"{clause.level}{', core' if clause.core else ''}{f', capability {clause.capability}' if clause.capability else ''}"
-    lines = [f"{clause.id} ({level})", "", fill(clause.sentence, WIDTH), ""]
+    capability = f"capability {clause.capability}" if clause.capability else ""
+    kind = ", ".join(filter(None, (clause.level, "core" if clause.core else "", capability)))
+    lines = [f"{clause.id} ({kind})", "", fill(clause.sentence, WIDTH), ""]
     if clause.breaks:
         lines.append(fill(f"When it is broken: {clause.breaks}", WIDTH))
     lines += [f"Source: {clause.source}", f"Anchors: {', '.join(clause.anchors)}"]
@@ -63,7 +68,10 @@ def _clause_text(clause: Clause) -> list[str]:
 
 
 def _rule_text(rule: Rule) -> list[str]:
-    lines = [f"{rule.id} judges {', '.join(rule.clauses)}", fill(rule.judges, WIDTH, initial_indent="  ", subsequent_indent="  ")]
+    lines = [
+        f"{rule.id} judges {', '.join(rule.clauses)}",
+        fill(rule.judges, WIDTH, initial_indent="  ", subsequent_indent="  "),
+    ]
     for provocation in rule.provocations:
         told = (inspect.getdoc(provocation.script) or "").splitlines()[0:1]
         needs = f" (needs {', '.join(sorted(provocation.needs))})" if provocation.needs else ""

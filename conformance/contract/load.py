@@ -87,9 +87,7 @@ def load_contract() -> Contract:
         digest = hashlib.sha256()
         for name, path in files.items():
             digest.update(name.encode() + b"\0" + path.read_bytes())
-        clauses, openapi, asyncapi = (
-            _read_yaml(files[n]) for n in ("clauses.yaml", "openapi.yaml", "asyncapi.yaml")
-        )
+        clauses, openapi, asyncapi = (_read_yaml(files[n]) for n in ("clauses.yaml", "openapi.yaml", "asyncapi.yaml"))
         schemas = {
             name.removeprefix("schemas/"): orjson.loads(path.read_bytes())
             for name, path in files.items()

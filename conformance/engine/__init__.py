@@ -1,0 +1,1 @@
+"""The engine: plans a run, runs it, and says what happens."""

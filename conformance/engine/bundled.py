@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 START_SECONDS = 30.0
 USERS = ("alice", "bob")
 SHORT_TIMES = ("--heartbeat-interval", "2", "--init-timeout", "2")
-SHORT_TERMS = {"heartbeat_interval": 2.0, "init_timeout": 2.0}
+SHORT_TERMS: dict[str, Any] = {"heartbeat_interval": 2.0, "init_timeout": 2.0}
 """At level full the real time-outs are judged, short ones, so that nobody waits two minutes for them."""
 
 
@@ -65,11 +65,14 @@ async def _listening(process: asyncio.subprocess.Process, log: Path) -> dict[str
     try:
         async with asyncio.timeout(START_SECONDS):
             line = await process.stdout.readline()
-        facts = json.loads(line)
+        return dict(json.loads(line))
     except (TimeoutError, ValueError):
-        said = (log.read_text("utf-8", "replace").strip().splitlines() or ["nothing"])[-1]
+        said = _last_words(log)
         raise TargetError(f"the bundled reference did not start; its last words: {said:.300}") from None
-    return dict(facts)
+
+
+def _last_words(log: Path) -> str:
+    return (log.read_text("utf-8", "replace").strip().splitlines() or ["nothing"])[-1]
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

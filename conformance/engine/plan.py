@@ -44,7 +44,7 @@ class Plan:
         return len(self.cases) + 1
 
 
-def make_plan(
+def make_plan(  # noqa: PLR0913 - the facts that decide, by name
     rules: Iterable[Rule],
     contract: Contract,
     target: Target,

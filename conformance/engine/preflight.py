@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from conformance import reading
 from conformance.target import BASE_PATH
@@ -114,9 +114,13 @@ def _nothing_there(first: Exchange, candidates: Iterable[str], failure: str) -> 
         why = "a body that never ends" if failure == "too-large" else "nothing in time"
         return f"GET /agents answers with {why}: there is no API to judge here (tried {tried})."
     if "html" in kind:
-        return f"This is a web page, not the API: GET /agents answers {first.status} {kind} (tried {tried}). Name the API's URL, or --base-path."
+        return (
+            f"This is a web page, not the API: GET /agents answers {first.status} {kind} (tried {tried}). "
+            "Name the API's URL, or --base-path."
+        )
     if 300 <= first.status < 400:  # noqa: PLR2004 - HTTP
-        return f"GET /agents is redirected ({first.status} to {first.headers.get('location', 'nowhere')}): name the API's own URL."
+        goal = first.headers.get("location", "nowhere")
+        return f"GET /agents is redirected ({first.status} to {goal:.200}): name the API's own URL."
     return f"No API found: GET /agents answers {first.status} {kind} (tried {tried}). Name its path with --base-path."
 
 
@@ -178,7 +182,7 @@ async def _find_socket(world: World, role: str, named: str | None, setting: str)
 
 
 async def _measure(world: World) -> None:
-    """One agent and one dashboard, three heartbeats: does a snapshot come, is PING answered, how long do events take?"""
+    """One agent, one dashboard, three heartbeats: does a snapshot come, is PING answered, how long do events take?"""
     site, user = world.site, world.user()
     dashboard = await user.bare_dashboard()
     init = await dashboard.init(**_usual(world, user))
@@ -209,7 +213,7 @@ async def _measure(world: World) -> None:
     await world.quiet()
 
 
-def _usual(world: World, user: User) -> dict[str, str]:
+def _usual(world: World, user: User) -> dict[str, Any]:
     subject = world.site.keyring.subject(user.name)
     return {"dashboardId": world.new_id()} | ({"userId": subject} if subject else {})
 

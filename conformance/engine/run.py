@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from conformance.contract import Disagreement
+from conformance.engine.conclude import Ledger, conclude
 from conformance.engine.events import CaseFinished, CaseStarted, PlanMade, RunEvent, RunFinished
 from conformance.engine.plan import PREFLIGHT, Case, Plan, make_plan
 from conformance.engine.preflight import Stop, preflight
-from conformance.engine.result import Ledger, conclude
 from conformance.judge import judge_all
 from conformance.rule import Provocation
 from conformance.timeline import Note
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
 
     from conformance.contract import Contract
+    from conformance.judge import Judgement
     from conformance.rule import Rule
     from conformance.target import Target
 
@@ -186,14 +187,12 @@ class Run:
         finally:
             self._worlds.discard(world)
         timeline = world.timeline()
-        judgements = ()
+        judgements: tuple[Judgement, ...] = ()
         try:
             judgements = tuple(judge_all(self._rules.values(), timeline))
         except Disagreement as disagreement:
             error = error or str(disagreement)
-        unmet = tuple(
-            f"{n.data['waited_for']} on {n.data['connection']}" for n in timeline.notes if n.kind == "unmet"
-        )
+        unmet = tuple(f"{n.data['waited_for']} on {n.data['connection']}" for n in timeline.notes if n.kind == "unmet")
         self._events.put_nowait(
             CaseFinished(case.id, time.monotonic() - started, judgements, timeline, unmet, cut, error)
         )

@@ -38,7 +38,9 @@ def faults(t: Timeline) -> Iterator[Fault]:
             if sent.type != "AGENT_ERROR" or not own or not t.contract.shapes.accepts(SCHEMA, sent.payload):
                 continue
             for dashboard in watchers(t, agent.user, sent):
-                if dashboard.until >= sent.at + within or dashboard.about(agent.agent_id or "", "AGENT_ERROR", after=sent.seq):
+                if dashboard.until >= sent.at + within or dashboard.about(
+                    agent.agent_id or "", "AGENT_ERROR", after=sent.seq
+                ):
                     yield Fault(agent, sent, dashboard, within)
 
 
@@ -55,14 +57,25 @@ def forwarded(fault: Fault, t: Timeline) -> Iterator[Finding]:
         return
     first = told[0]
     if first.at > t.bound(fault.sent.at, fault.within):
-        yield Finding("AGENT_ERROR came late", first, "", expected, f"{first.at - fault.sent.at:.2f} s later", (fault.sent,))
+        yield Finding(
+            "AGENT_ERROR came late", first, "", expected, f"{first.at - fault.sent.at:.2f} s later", (fault.sent,)
+        )
     for v in t.contract.violations("messages/to-dashboard/AGENT_ERROR.json", first.payload):
         if v.keyword not in {"enum", "const"}:
-            yield Finding("AGENT_ERROR to dashboards is out of shape", first, "/payload" + v.pointer, v.expected, v.got, (fault.sent,))
+            yield Finding(
+                "AGENT_ERROR to dashboards is out of shape",
+                first,
+                "/payload" + v.pointer,
+                v.expected,
+                v.got,
+                (fault.sent,),
+            )
     for name in TOLD:
         if name in first.payload and first.payload[name] != fault.sent.payload[name]:
             says = f"{name} in AGENT_ERROR is not what the agent said"
-            yield Finding(says, first, f"/payload/{name}", str(fault.sent.payload[name]), first.payload[name], (fault.sent,))
+            yield Finding(
+                says, first, f"/payload/{name}", str(fault.sent.payload[name]), first.payload[name], (fault.sent,)
+            )
 
 
 def fatal(t: Timeline) -> Iterator[Fault]:
@@ -80,7 +93,9 @@ def shown_as_error(fault: Fault, t: Timeline) -> Iterator[Finding]:
         got = reading.status(in_time[-1].payload) if in_time else "no AGENT_STATUS"
         yield Finding("an agent that cannot recover is not shown as ERROR on dashboards", sent, "", expected, got)
     lost = min((x.closed.at for x in losses(t) if x.agent is agent), default=agent.until)
-    answers = [i for i in reads(t, agent) if sent.seq < i.where.seq and isinstance(i.where, Exchange) and i.where.ended < lost]
+    answers = [
+        i for i in reads(t, agent) if sent.seq < i.where.seq and isinstance(i.where, Exchange) and i.where.ended < lost
+    ]
     late = [i for i in answers if i.where.at > t.bound(sent.at, fault.within)]
     if late and not any(reading.status(i.value) == "ERROR" for i in answers):
         last = late[-1]
@@ -148,7 +163,7 @@ async def errors_of_both_kinds(world: World) -> None:
         await dashboard.sees("AGENT_ERROR", agent, since=sent.seq)
         await dashboard.sees("AGENT_STATUS", agent, since=sent.seq)
     await dashboard.sees("AGENT_STATUS", agent, status="ERROR")
-    await user.rest.until(agent.id, lambda row: reading.status(row) == "ERROR")
+    await user.rest.shows(agent.id, status="ERROR")
     before = await agent.leave()
     await dashboard.sees("AGENT_DISCONNECT", agent, since=before)
     again = await agent.connect()

@@ -33,7 +33,13 @@ def no_database_names(item: Item, _t: Timeline) -> Iterator[Finding]:
     """None of the five names that AGT-2 forbids."""
     for name in DATABASE_NAMES:
         if name in item.value:
-            yield Finding(f"{name} is the database's name and must not be sent", item.where, f"{item.pointer}/{name}", "absent", item.value[name])
+            yield Finding(
+                f"{name} is the database's name and must not be sent",
+                item.where,
+                f"{item.pointer}/{name}",
+                "absent",
+                item.value[name],
+            )
 
 
 def right_row(s: Scene) -> None:
@@ -134,14 +140,20 @@ def capabilities(occasion: tuple[Item, Connection], _t: Timeline) -> Iterator[Fi
     item, agent = occasion
     announced = agent.init.payload.get("capabilities") if agent.init else None
     flags = announced if isinstance(announced, dict) else {}
-    wanted = ["basic", *(["interrupt"] if flags.get("supportsInterrupt") else []), *(["trace"] if flags.get("supportsTrace") else [])]
+    wanted = [
+        "basic",
+        *(["interrupt"] if flags.get("supportsInterrupt") else []),
+        *(["trace"] if flags.get("supportsTrace") else []),
+    ]
     unwanted = {"interrupt", "trace"} - set(wanted)
     got = item.value.get("capabilities")
     words = got if isinstance(got, list) else []
     if set(wanted) - set(map(str, words)) or unwanted & set(map(str, words)):
         says = "capabilities are not those the agent announced"
         evidence = (agent.init,) if agent.init else ()
-        yield Finding(says, item.where, f"{item.pointer}/capabilities", f"an array holding {', '.join(wanted)}", got, evidence)
+        yield Finding(
+            says, item.where, f"{item.pointer}/capabilities", f"an array holding {', '.join(wanted)}", got, evidence
+        )
 
 
 def as_announced(s: Scene) -> None:

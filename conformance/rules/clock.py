@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from conformance.world.world import World
 
 PRESENT = frozenset(
-    "AGENT_STATUS AGENT_CONNECTED AGENT_DISCONNECT AGENT_ERROR DASHBOARD_READY dashboard:connected".split()
+    ["AGENT_STATUS", "AGENT_CONNECTED", "AGENT_DISCONNECT", "AGENT_ERROR", "DASHBOARD_READY", "dashboard:connected"]
 )
 
 
@@ -47,9 +47,15 @@ def check(stamp: Stamp, t: Timeline) -> Iterator[Finding]:
     if abs(stamp.value - now) <= t.terms.clock_tolerance * 1000:
         return
     in_seconds = abs(stamp.value * 1000 - now) <= t.terms.clock_tolerance * 1000
-    says = "a timestamp is in seconds: the frontend shows the year 1970" if in_seconds else "a timestamp is not the present"
+    says = (
+        "a timestamp is in seconds: the frontend shows the year 1970"
+        if in_seconds
+        else "a timestamp is not the present"
+    )
     expected = f"milliseconds since 1970, within {t.terms.clock_tolerance:g} s of {int(now)}"
-    yield Finding(says, stamp.frame, stamp.pointer, expected if not in_seconds else "milliseconds since 1970", stamp.value)
+    yield Finding(
+        says, stamp.frame, stamp.pointer, expected if not in_seconds else "milliseconds since 1970", stamp.value
+    )
 
 
 def present(s: Scene) -> None:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from conformance import reading
 from conformance.rule import Finding, Rule
 from conformance.views import causes, items_of, narrowed, reads
 
@@ -50,7 +49,9 @@ def _fields(value: dict[str, Any], **names: str) -> dict[str, Any]:
     if "heartbeat" in found:
         found["heartbeat"] = _instant(found["heartbeat"])
     if "metrics" in found and isinstance(found["metrics"], dict):
-        found["metrics"] = {n: found["metrics"].get(n) for n in ("commandsExecuted", "uptime", "memoryUsage", "cpuUsage")}
+        found["metrics"] = {
+            n: found["metrics"].get(n) for n in ("commandsExecuted", "uptime", "memoryUsage", "cpuUsage")
+        }
     return found
 
 
@@ -140,7 +141,9 @@ def check(moment: Moment, t: Timeline) -> Iterator[Finding]:
             left, right = base.fields[name], view.fields[name]
             if left != right and not _left_open(t, moment.agent, name, right):
                 says = f"{view.channel} and {base.channel} disagree about the agent's {name}"
-                yield Finding(says, view.where, view.pointer, f"{name}: {left} as in {base.channel}", right, (base.where,))
+                yield Finding(
+                    says, view.where, view.pointer, f"{name}: {left} as in {base.channel}", right, (base.where,)
+                )
 
 
 def _left_open(t: Timeline, agent: Connection, name: str, value: Any) -> bool:
@@ -234,13 +237,14 @@ async def several_agents(world: World) -> None:
     early = await user.dashboard()
     agents = await asyncio.gather(*(user.agent(agentType=kind) for kind in ("CLAUDE", "GEMINI", "CODEX")))
     for step, agent in enumerate(agents):
-        beat = await agent.heartbeat(commandsProcessed=step + 1, uptime=10 + step, memoryUsage=300 + step, cpuUsage=1.5 + step)
+        beat = await agent.heartbeat(
+            commandsProcessed=step + 1, uptime=10 + step, memoryUsage=300 + step, cpuUsage=1.5 + step
+        )
         await early.sees("AGENT_STATUS", agent, since=beat.seq)
-        wanted = reading.reported(beat.payload["healthMetrics"])
-        await user.rest.until(agent.id, lambda row, w=wanted: reading.same_metrics(reading.metrics(row), w))  # type: ignore[misc]
+        await user.rest.shows(agent.id, beat=beat)
     before = await agents[0].leave()
     await early.sees("AGENT_DISCONNECT", agents[0], since=before)
-    await user.rest.until(agents[0].id, lambda row: reading.status(row) == "OFFLINE")
+    await user.rest.shows(agents[0].id, status="OFFLINE")
     await world.quiet()
     await _read_all(world, [a.id for a in agents])
 
@@ -250,18 +254,19 @@ async def coming_and_going_while_dashboards_open(world: World) -> None:
     user = world.user()
     agents = [user.new_agent() for _ in range(4)]
 
-    async def live(number: int) -> None:
+    async def live(number: int) -> Frame:
         agent = agents[number]
         await agent.connect()
         await agent.heartbeat(commandsProcessed=number, uptime=100 + number)
-        await agent.heartbeat(commandsProcessed=10 + number, uptime=200 + number)
+        beat = await agent.heartbeat(commandsProcessed=10 + number, uptime=200 + number)
         if number % 2:
             await agent.leave()
+        return beat
 
-    await asyncio.gather(*(live(n) for n in range(4)), *(user.dashboard() for _ in range(4)))
-    for number, agent in enumerate(agents):
-        wanted = "OFFLINE" if number % 2 else "ONLINE"
-        await user.rest.until(agent.id, lambda row, w=wanted, n=number: reading.status(row) == w and (reading.metrics(row) or {}).get("uptime") == 200 + n)  # type: ignore[misc]
+    lives = asyncio.gather(*(live(n) for n in range(4)))
+    await asyncio.gather(lives, *(user.dashboard() for _ in range(4)))
+    for number, beat in enumerate(await lives):
+        await user.rest.shows(agents[number].id, status="OFFLINE" if number % 2 else "ONLINE", beat=beat)
     await world.quiet()
     await _read_all(world, [a.id for a in agents])
 

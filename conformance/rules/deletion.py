@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from conformance import reading
 from conformance.rule import Finding, Rule
 from conformance.views import watchers
 
@@ -45,7 +44,9 @@ def check(d: Deletion, t: Timeline) -> Iterator[Finding]:
     expected = f"one AGENT_DISCONNECT within {d.within:g} s of the deletion"
     if not d.told or d.told[0].at > t.bound(d.request.ended, d.within):
         got = f"{d.told[0].at - d.request.ended:.2f} s later" if d.told else "none"
-        yield Finding("a deleted agent is not announced as gone: dashboards go on listing it", d.request, "", expected, got)
+        yield Finding(
+            "a deleted agent is not announced as gone: dashboards go on listing it", d.request, "", expected, got
+        )
     for again in d.told[1:]:
         yield Finding("one deletion was announced twice", again, "", expected, len(d.told), (d.request,))
 
@@ -83,7 +84,7 @@ async def delete_a_lost_agent(world: World) -> None:
     dashboard, agent = await user.dashboard(), await user.agent()
     before = await agent.leave()
     await dashboard.sees("AGENT_DISCONNECT", agent, since=before)
-    await user.rest.until(agent.id, lambda row: reading.status(row) == "OFFLINE")
+    await user.rest.shows(agent.id, status="OFFLINE")
     before = user.last
     await user.rest.delete(f"/agents/{agent.id}")
     await dashboard.sees("AGENT_DISCONNECT", agent, since=before)

@@ -31,7 +31,9 @@ def check(occasion: Occasion, t: Timeline) -> Iterator[Finding]:
     """Exactly one, within a second, and in shape."""
     loss, dashboard = occasion
     within = t.contract.within("agent.lost", "to-dashboard.AGENT_DISCONNECT")
-    told = [f for f in dashboard.about(loss.agent_id, "AGENT_DISCONNECT", after=_last_word(loss)) if f.at <= loss.back_at]
+    told = [
+        f for f in dashboard.about(loss.agent_id, "AGENT_DISCONNECT", after=_last_word(loss)) if f.at <= loss.back_at
+    ]
     expected = f"one AGENT_DISCONNECT within {within:g} s"
     evidence = (loss.agent.opened, loss.closed)
     if not told:

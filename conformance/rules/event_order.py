@@ -36,7 +36,9 @@ def beats(t: Timeline) -> Iterator[Echo]:
             end = min((e.at for e in other), default=float("inf"))
             for dashboard in watchers(t, beat.agent.user, beat.sent):
                 told = dashboard.about(agent_id, "AGENT_STATUS", after=beat.sent.seq)
-                fitting = [f for f in told if f.at < end and reading.same_metrics(reading.metrics(f.payload), beat.metrics)]
+                fitting = [
+                    f for f in told if f.at < end and reading.same_metrics(reading.metrics(f.payload), beat.metrics)
+                ]
                 if fitting:
                     yield Echo(beat, dashboard, fitting)
 
@@ -45,7 +47,14 @@ def once(echo: Echo, _t: Timeline) -> Iterator[Finding]:
     """Told once."""
     if len(echo.told) > 1:
         says = "one heartbeat brought several AGENT_STATUS to one dashboard"
-        yield Finding(says, echo.told[1], "", "one AGENT_STATUS for each heartbeat", len(echo.told), (echo.beat.sent, echo.told[0]))
+        yield Finding(
+            says,
+            echo.told[1],
+            "",
+            "one AGENT_STATUS for each heartbeat",
+            len(echo.told),
+            (echo.beat.sent, echo.told[0]),
+        )
 
 
 class Sequence(NamedTuple):
@@ -71,7 +80,9 @@ def in_order(sequence: Sequence, _t: Timeline) -> Iterator[Finding]:
     for (earlier, first), (later, second) in zip(sequence.order, sequence.order[1:], strict=False):
         if later < earlier:
             says = "AGENT_STATUS of an older heartbeat came after that of a newer one"
-            yield Finding(says, second, "/payload/metrics", "the order of the heartbeats", "the other way round", (first,))
+            yield Finding(
+                says, second, "/payload/metrics", "the order of the heartbeats", "the other way round", (first,)
+            )
 
 
 class Life(NamedTuple):
@@ -103,7 +114,14 @@ def steady(life: Life, t: Timeline) -> Iterator[Finding]:
         gone = frame.kind == "AGENT_DISCONNECT" or reading.status(frame.payload) == "OFFLINE"
         if gone and not failed and not silent:
             says = "a connected agent was shown as gone for a moment, without a cause"
-            yield Finding(says, frame, "", "ONLINE while its socket lives", frame.payload.get("status", frame.type), (life.agent.opened,))
+            yield Finding(
+                says,
+                frame,
+                "",
+                "ONLINE while its socket lives",
+                frame.payload.get("status", frame.type),
+                (life.agent.opened,),
+            )
 
 
 def plain_dashboards(t: Timeline) -> Iterator[Connection]:

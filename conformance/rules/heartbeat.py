@@ -61,7 +61,9 @@ def answered(beat: Beat, t: Timeline) -> Iterator[Finding]:
         late = f"{answer.at - beat.sent.at:.2f} s later"
         yield Finding("SERVER_HEARTBEAT came late", answer, "", expected, late, (beat.sent,))
     for v in t.contract.violations("messages/to-agent/SERVER_HEARTBEAT.json", answer.payload):
-        yield Finding("SERVER_HEARTBEAT is out of shape", answer, "/payload" + v.pointer, v.expected, v.got, (beat.sent,))
+        yield Finding(
+            "SERVER_HEARTBEAT is out of shape", answer, "/payload" + v.pointer, v.expected, v.got, (beat.sent,)
+        )
 
 
 class Kept(NamedTuple):
@@ -95,7 +97,14 @@ def kept(occasion: Kept, t: Timeline) -> Iterator[Finding]:
     if not fitting:
         wanted = ", ".join(f"{k}: {v}" for k, v in beat.metrics.items())
         got = reading.metrics(last.value)
-        yield Finding("REST does not show what the last heartbeat reported", last.where, f"{last.pointer}/last_metrics", wanted, got, evidence)
+        yield Finding(
+            "REST does not show what the last heartbeat reported",
+            last.where,
+            f"{last.pointer}/last_metrics",
+            wanted,
+            got,
+            evidence,
+        )
     shown = last.value.get("last_heartbeat", last.value.get("last_ping"))
     at = _unix(shown)
     if shown is None or (at is not None and at < t.wall(beat.sent.at) / 1000 - t.terms.clock_tolerance):
@@ -127,7 +136,14 @@ def refused(beat: Beat, t: Timeline) -> Iterator[Finding]:
     for item in (*reads(t, beat.agent), *_told(t, beat.agent)):
         metrics = reading.metrics(item.value)
         if item.where.seq > beat.sent.seq and reading.same_metrics(metrics, wrong):
-            yield Finding("metrics out of range were stored", item.where, item.pointer, "the metrics before", metrics, (beat.sent,))
+            yield Finding(
+                "metrics out of range were stored",
+                item.where,
+                item.pointer,
+                "the metrics before",
+                metrics,
+                (beat.sent,),
+            )
 
 
 def _told(t: Timeline, agent: Connection) -> Iterator[Item]:
@@ -151,7 +167,7 @@ def same_units(occasion: tuple[Item, Connection], t: Timeline) -> Iterator[Findi
     item, agent = occasion
     sent, shown = _sent_before(t, agent, item), reading.metrics(item.value)
     for name in ("uptime", "memoryUsage", "cpuUsage"):
-        told = {s.get(name) for s in sent if isinstance(s.get(name), int | float)}
+        told = {value for s in sent if isinstance(value := s.get(name), int | float)}
         value = shown.get(name)
         if not isinstance(value, int | float) or value in told:
             continue
@@ -227,10 +243,11 @@ async def beats_and_reads(world: World) -> None:
     user = world.user()
     dashboard, agent = await user.dashboard(), await user.agent()
     for step in (1, 2, 3):
-        beat = await agent.heartbeat(commandsProcessed=step, uptime=77 * step, memoryUsage=640.25 + step, cpuUsage=7.5 * step)
-        wanted = reading.reported(beat.payload["healthMetrics"])
+        beat = await agent.heartbeat(
+            commandsProcessed=step, uptime=77 * step, memoryUsage=640.25 + step, cpuUsage=7.5 * step
+        )
         await dashboard.sees("AGENT_STATUS", agent, since=beat.seq)
-        await user.rest.until(agent.id, lambda row, w=wanted: reading.same_metrics(reading.metrics(row), w))  # type: ignore[misc]
+        await user.rest.shows(agent.id, beat=beat)
 
 
 async def out_of_range(world: World) -> None:
@@ -251,12 +268,13 @@ async def out_of_range(world: World) -> None:
         await agent.heartbeat(**({"commandsProcessed": 1000 + step} | change))
     for text in ("NaN", "Infinity", "1e999"):
         health = f'{{"cpuUsage": {text}, "memoryUsage": 1, "uptime": 1, "commandsProcessed": 1}}'
-        body = f'{{"type": "AGENT_HEARTBEAT", "id": "nan-{text}", "payload": {{"agentId": "{agent.id}", "healthMetrics": {health}}}}}'
+        payload = f'{{"agentId": "{agent.id}", "healthMetrics": {health}}}'
+        body = f'{{"type": "AGENT_HEARTBEAT", "id": "nan-{text}", "payload": {payload}}}'
         sent = await agent.link.send_text(body)
         await agent.link.until("ERROR", since=sent.seq)
     beat = await agent.heartbeat(commandsProcessed=5, cpuUsage=100)
     await dashboard.sees("AGENT_STATUS", agent, since=beat.seq)
-    await user.rest.until(agent.id, lambda row: (reading.metrics(row) or {}).get("commandsExecuted") == 5)  # noqa: PLR2004
+    await user.rest.shows(agent.id, beat=beat)
     await world.quiet()
 
 

@@ -80,7 +80,9 @@ def connected_watched(t: Timeline) -> Iterator[Seen]:
 def _shown(agent: Connection, dashboard: Connection) -> list[Event]:
     assert agent.init is not None  # noqa: S101 - see connected_watched
     told = dashboard.about(agent.agent_id or "", "AGENT_STATUS", "AGENT_CONNECTED", after=agent.init.seq)
-    return [f for f in told if f.kind == "AGENT_CONNECTED" or reading.status(f.payload) not in {"OFFLINE", "CONNECTING"}]
+    return [
+        f for f in told if f.kind == "AGENT_CONNECTED" or reading.status(f.payload) not in {"OFFLINE", "CONNECTING"}
+    ]
 
 
 def appears(seen: Seen, t: Timeline) -> Iterator[Finding]:
@@ -92,7 +94,14 @@ def appears(seen: Seen, t: Timeline) -> Iterator[Finding]:
         told = seen.dashboard.about(seen.agent.agent_id or "", "AGENT_STATUS", after=seen.agent.init.seq)
         got = reading.status(told[0].payload) if told else "nothing about it"
         where = told[0] if told else seen.agent.init
-        yield Finding("a connected agent does not appear as ONLINE on dashboards", where, "/payload/status" if told else "", expected, got, (seen.agent.init,))
+        yield Finding(
+            "a connected agent does not appear as ONLINE on dashboards",
+            where,
+            "/payload/status" if told else "",
+            expected,
+            got,
+            (seen.agent.init,),
+        )
 
 
 class Listed(NamedTuple):
@@ -155,7 +164,10 @@ def announced(t: Timeline) -> Iterator[tuple[Loss, Connection]]:
     """Each loss, for each dashboard of the user."""
     for loss in losses(t):
         for dashboard in watchers(t, loss.agent.user, loss.closed):
-            if dashboard.about(loss.agent_id, "AGENT_DISCONNECT", after=loss.closed.seq) or dashboard.until > loss.closed.at + WITHIN:
+            if (
+                dashboard.about(loss.agent_id, "AGENT_DISCONNECT", after=loss.closed.seq)
+                or dashboard.until > loss.closed.at + WITHIN
+            ):
                 yield loss, dashboard
 
 
@@ -167,7 +179,9 @@ def stays_offline(occasion: tuple[Loss, Connection], t: Timeline) -> Iterator[Fi
     for frame in dashboard.about(loss.agent_id, "AGENT_STATUS", after=loss.closed.seq):
         if start < frame.at < loss.back_at and reading.status(frame.payload) != "OFFLINE":
             says = "AGENT_STATUS shows a lost agent as live again, although it has not come back"
-            yield Finding(says, frame, "/payload/status", "OFFLINE", frame.payload.get("status"), (loss.closed, *gone[:1]))
+            yield Finding(
+                says, frame, "/payload/status", "OFFLINE", frame.payload.get("status"), (loss.closed, *gone[:1])
+            )
 
 
 def comes_and_goes(s: Scene) -> None:
@@ -242,11 +256,11 @@ async def come_and_go(world: World) -> None:
     agent = user.new_agent(agentType="CUSTOM")
     sent = await agent.connect()
     await dashboard.sees("AGENT_STATUS", agent, since=sent.seq)
-    await user.rest.until(agent.id, lambda row: reading.status(row) == "ONLINE")
+    await user.rest.shows(agent.id, status="ONLINE")
     await user.rest.all_agents()
     before = await agent.leave()
     await dashboard.sees("AGENT_DISCONNECT", agent, since=before)
-    await user.rest.until(agent.id, lambda row: reading.status(row) == "OFFLINE")
+    await user.rest.shows(agent.id, status="OFFLINE")
     await world.quiet()
 
 

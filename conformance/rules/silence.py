@@ -35,7 +35,9 @@ def when(t: Timeline) -> Iterator[Silence]:
         ended_by_us = agent.closed is not None and agent.closed.by != "backend"
         for dashboard in watchers(t, agent.user, last):
             told = next(iter(dashboard.about(agent.agent_id or "", "AGENT_DISCONNECT", after=last.seq)), None)
-            given_up = told is not None and not (ended_by_us and agent.closed is not None and told.at >= agent.closed.at)
+            given_up = told is not None and not (
+                ended_by_us and agent.closed is not None and told.at >= agent.closed.at
+            )
             if given_up or (not ended_by_us and dashboard.until > last.at + 4 * interval + 1):
                 yield Silence(agent, last, dashboard, interval, told)
 

@@ -61,7 +61,9 @@ def ready_then_snapshot(h: Handshake, t: Timeline) -> Iterator[Finding]:
         yield Finding("DASHBOARD_INIT is not answered by DASHBOARD_READY", h.init, "", expected, "no DASHBOARD_READY")
     else:
         for v in t.contract.violations("messages/to-dashboard/DASHBOARD_READY.json", h.ready.payload):
-            yield Finding("DASHBOARD_READY is out of shape", h.ready, "/payload" + v.pointer, v.expected, v.got, (h.init,))
+            yield Finding(
+                "DASHBOARD_READY is out of shape", h.ready, "/payload" + v.pointer, v.expected, v.got, (h.init,)
+            )
         given, kept = h.init.payload.get("dashboardId"), h.ready.payload.get("dashboardId")
         if given is not None and kept is not None and kept != given:
             says = "DASHBOARD_READY gives the dashboard another id than it asked for"
@@ -71,23 +73,40 @@ def ready_then_snapshot(h: Handshake, t: Timeline) -> Iterator[Finding]:
         yield Finding(says, h.ready or h.init, "", expected, "no dashboard:connected", (h.init,))
         return
     if h.ready is not None and h.ready.seq > h.snapshot.seq:
-        yield Finding("dashboard:connected comes before DASHBOARD_READY", h.snapshot, "", expected, "the other way round", (h.init, h.ready))
+        yield Finding(
+            "dashboard:connected comes before DASHBOARD_READY",
+            h.snapshot,
+            "",
+            expected,
+            "the other way round",
+            (h.init, h.ready),
+        )
     within = t.contract.within("dashboard.init", SNAPSHOT)
     if h.snapshot.at > t.bound(h.init.at, within):
         late = f"{h.snapshot.at - h.init.at:.2f} s after DASHBOARD_INIT"
         yield Finding("the snapshot came late", h.snapshot, "", f"within {within:g} s", late, (h.init,))
     for v in t.contract.violations("messages/to-dashboard/dashboard_connected.json", h.snapshot.payload):
         if not v.pointer.startswith("/agents/"):
-            yield Finding("dashboard:connected is out of shape", h.snapshot, "/payload" + v.pointer, v.expected, v.got, (h.init,))
+            yield Finding(
+                "dashboard:connected is out of shape", h.snapshot, "/payload" + v.pointer, v.expected, v.got, (h.init,)
+            )
 
 
 def complete(item: Item, t: Timeline) -> Iterator[Finding]:
     """The seven fields, each of its type; metrics, where sent, are null or the four numbers."""
     index = item.pointer.rsplit("/", 1)[-1]
-    for v in t.contract.violations("messages/to-dashboard/dashboard_connected.json", item.where.value["payload"]) if _enveloped(item) else ():
+    for v in (
+        t.contract.violations("messages/to-dashboard/dashboard_connected.json", item.where.value["payload"])
+        if _enveloped(item)
+        else ()
+    ):
         if v.keyword not in {"enum", "const"} and v.pointer.startswith(f"/agents/{index}/"):
             name = v.pointer.rsplit("/", 1)[-1]
-            says = f"a snapshot item without {name}" if v.keyword == "required" else f"{name} in a snapshot item is out of shape"
+            says = (
+                f"a snapshot item without {name}"
+                if v.keyword == "required"
+                else f"{name} in a snapshot item is out of shape"
+            )
             yield Finding(says, item.where, "/payload" + v.pointer, v.expected, v.got)
 
 
@@ -105,7 +124,7 @@ class Shown(NamedTuple):
 
 
 def known_agents(t: Timeline) -> Iterator[Shown]:
-    """For each snapshot, each agent that had surely connected before it was asked for, and was then surely live or lost."""
+    """For each snapshot, each agent of ours that was surely live, or surely lost, when it was made."""
     for h in handshakes(t):
         if h.snapshot is None or not isinstance(h.snapshot.payload.get("agents"), list):
             continue
@@ -144,11 +163,22 @@ def true_state(shown: Shown, _t: Timeline) -> Iterator[Finding]:
     evidence = tuple(e for e in (shown.agent.opened, shown.agent.accepted, shown.agent.closed) if e)
     if shown.item is None:
         says = "an agent of the user is missing in the snapshot"
-        yield Finding(says, shown.snapshot, "/payload/agents", "an item for each of the user's agents", "none for this one", evidence)
+        yield Finding(
+            says,
+            shown.snapshot,
+            "/payload/agents",
+            "an item for each of the user's agents",
+            "none for this one",
+            evidence,
+        )
         return
     status = reading.status(shown.item.value)
     if shown.live == (status == "OFFLINE"):
-        says = "the snapshot shows an agent with a live socket as OFFLINE" if shown.live else "the snapshot shows an agent without connection as live"
+        says = (
+            "the snapshot shows an agent with a live socket as OFFLINE"
+            if shown.live
+            else "the snapshot shows an agent without connection as live"
+        )
         expected = "ONLINE" if shown.live else "OFFLINE"
         yield Finding(says, shown.snapshot, f"{shown.item.pointer}/status", expected, status, evidence)
 
@@ -281,7 +311,7 @@ async def all_said(world: World) -> None:
     watching = await user.dashboard()
     before = await lost.leave()
     await watching.sees("AGENT_DISCONNECT", lost, since=before)
-    await user.rest.until(lost.id, lambda row: reading.status(row) == "OFFLINE")
+    await user.rest.shows(lost.id, status="OFFLINE")
     await user.dashboard()
 
 

@@ -25,7 +25,9 @@ def complete(item: Item, t: Timeline) -> Iterator[Finding]:
             continue
         name = v.pointer.rsplit("/", 1)[-1]
         says = f"AGENT_STATUS without {name}" if v.keyword == "required" else f"{name} in AGENT_STATUS is out of shape"
-        yield Finding(f"{says}: dashboards cannot show the agent from it", item.where, item.pointer + v.pointer, v.expected, v.got)
+        yield Finding(
+            f"{says}: dashboards cannot show the agent from it", item.where, item.pointer + v.pointer, v.expected, v.got
+        )
 
 
 class Told(NamedTuple):
@@ -198,7 +200,9 @@ async def connect_and_two_heartbeats(world: World) -> None:
     for dashboard in watching:
         await dashboard.sees("AGENT_STATUS", agent, since=before.seq)
     for step in (1, 2):
-        beat = await agent.heartbeat(commandsProcessed=step, uptime=60 * step, memoryUsage=100.5 * step, cpuUsage=33.3 * step)
+        beat = await agent.heartbeat(
+            commandsProcessed=step, uptime=60 * step, memoryUsage=100.5 * step, cpuUsage=33.3 * step
+        )
         for dashboard in watching:
             await dashboard.sees("AGENT_STATUS", agent, since=beat.seq)
     await world.quiet()
@@ -218,7 +222,7 @@ RULES = (
     Rule(
         id="status.sent-at-each-cause",
         clauses=("STA-2",),
-        judges="Each connect and each heartbeat of an agent brings every dashboard of its user an AGENT_STATUS in time.",
+        judges="Each connect and each heartbeat of an agent brings its dashboards an AGENT_STATUS in time.",
         when=each_cause,
         check=sent,
         good=(connect_and_beat, status_before_answer),

@@ -1,0 +1,1 @@
+"""Timelines from elsewhere than a run of our own."""

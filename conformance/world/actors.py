@@ -55,13 +55,13 @@ class Agent:
         self._user.made(self.id)
         return sent
 
-    async def heartbeat(self, envelope: dict[str, Any] | None = None, **metrics: Any) -> Frame:
+    async def heartbeat(self, envelope: dict[str, Any] | None = None, /, **metrics: Any) -> Frame:
         """A heartbeat; waits for its answer."""
         beat = await self.say_heartbeat(envelope, **metrics)
         await self.link.answer(beat, "SERVER_HEARTBEAT")
         return beat
 
-    async def say_heartbeat(self, envelope: dict[str, Any] | None = None, **metrics: Any) -> Frame:
+    async def say_heartbeat(self, envelope: dict[str, Any] | None = None, /, **metrics: Any) -> Frame:
         """A heartbeat, without waiting."""
         payload = {"agentId": self.id, "healthMetrics": HEALTH | metrics}
         return await self.link.send("AGENT_HEARTBEAT", payload, **(envelope or {}))
@@ -86,7 +86,7 @@ class Dashboard:
         self._user = user
         self.link = link
 
-    async def init(self, envelope: dict[str, Any] | None = None, **payload: Any) -> Frame:
+    async def init(self, envelope: dict[str, Any] | None = None, /, **payload: Any) -> Frame:
         """Says DASHBOARD_INIT with these fields and waits for the snapshot."""
         sent = await self.link.send("DASHBOARD_INIT", payload, **(envelope or {}))
         if self._user.snapshots_come:

@@ -27,7 +27,6 @@ CONTRACT_SECONDS = 1.0
 """The bound of most events (STA-4, DIS-1, HB-1)."""
 
 
-
 class Link:
     """One socket. Made by `open_link`."""
 

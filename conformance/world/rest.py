@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from conformance.contract import Contract
+    from conformance.timeline import Frame
     from conformance.world.recorder import Recorder
     from conformance.world.site import Site
 
@@ -27,8 +28,10 @@ REQUEST_SECONDS = 8.0
 POLL_SECONDS = 0.05
 """Between two looks at something REST does not announce."""
 KEPT_HEADERS = frozenset(
-    "content-type content-length content-encoding www-authenticate allow location retry-after x-request-id "
-    "x-api-version date server".split()
+    (
+        *("content-type", "content-length", "content-encoding", "www-authenticate", "allow", "location"),
+        *("retry-after", "x-request-id", "x-api-version", "date", "server"),
+    )
 )
 
 
@@ -93,6 +96,16 @@ class Rest:
             if len(reading.rows(page.value) or ()) < 100:  # noqa: PLR2004 - the contract's largest page
                 break
         return pages
+
+    async def shows(self, agent_id: str, *, status: str = "", beat: Frame | None = None) -> Exchange:
+        """GET an agent until it has a status and a heartbeat's metrics, as far as given; gives the last answer."""
+        wanted = reading.reported(beat.payload.get("healthMetrics")) if beat else None
+
+        def fits(row: dict[str, Any]) -> bool:
+            right_status = not status or reading.status(row) == status
+            return right_status and (wanted is None or reading.same_metrics(reading.metrics(row), wanted))
+
+        return await self.until(agent_id, fits)
 
     async def until(self, agent_id: str, fits: Callable[[dict[str, Any]], bool], within: float = 1.0) -> Exchange:
         """GET an agent again and again until it is as wanted, or for a little longer than `within`; gives the last."""
@@ -166,7 +179,7 @@ class Rest:
                 if size > MAX_BODY:
                     answer.close()
                     return facts | {"failure": "too-large", "text": b"".join(chunks)[:2000].decode("utf-8", "replace")}
-        except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
             facts["failure"] = "time-out" if isinstance(error, TimeoutError) else "broken"
         content = b"".join(chunks)
         facts["text"] = content.decode("utf-8", "replace")

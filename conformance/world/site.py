@@ -1,4 +1,4 @@
-"""The site: what all cases of a run share about the target. Paths as found, keys, the HTTP session, what was measured."""
+"""The site: what all cases of a run share about the target, as preflight found it."""
 
 from __future__ import annotations
 

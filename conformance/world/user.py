@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from conformance.timeline import VALID
 from conformance.world.actors import Agent, Dashboard
-from conformance.world.link import Link
 from conformance.world.rest import Rest
 
 if TYPE_CHECKING:
+    from conformance.world.link import Link
     from conformance.world.world import World
 
 
@@ -55,7 +55,9 @@ class User:
         await link.open(user=self.name, channel=channel or role, role=role, credential=credential, **options)
         return link
 
-    async def dashboard(self, *, channel: str = "dashboard", query: dict[str, str] | None = None, **init: Any) -> Dashboard:
+    async def dashboard(
+        self, *, channel: str = "dashboard", query: dict[str, str] | None = None, **init: Any
+    ) -> Dashboard:
         """A dashboard with its snapshot. It says all optional fields that older backends need."""
         dashboard = await self.bare_dashboard(channel=channel, query=query)
         usual: dict[str, Any] = {"dashboardId": self._world.new_id()}

@@ -1,0 +1,34 @@
+# The two commands: `make run` judges the bundled reference, `make test` tests everything here.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: run test check unit prove setup clean
+
+run: setup
+	@$(BIN)/conformance run --level core
+
+test: check unit prove
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+unit: setup
+	$(BIN)/pytest
+
+prove: setup
+	$(BIN)/onsembl-reference prove
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: pyproject.toml
+	@echo "Setting up $(VENV) with $$($(PYTHON) --version) (a minute or two, once)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .conformance reports/run
