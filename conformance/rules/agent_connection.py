@@ -80,6 +80,13 @@ def own_name_only(s: Said, t: Timeline) -> Iterator[Finding]:
     what = f"{s.sent.type} in the name of another agent"
     yield from refusal(s, t, what, "FORBIDDEN")
     yield from traces_of(s, t, what)
+    if s.sent.type == "AGENT_ERROR":
+        for dashboard in t.dashboards:
+            for frame in dashboard.about(str(s.sent.payload["agentId"]), "AGENT_ERROR", after=s.sent.seq):
+                if frame.payload.get("message") == s.sent.payload["message"]:
+                    says = "an error that one agent reported in another's name was shown to dashboards"
+                    yield Finding(says, frame, "/payload", "no AGENT_ERROR about the other agent", frame.payload, (s.sent,))
+                    return
 
 
 def _no(code: str, about: object) -> dict[str, object]:
@@ -147,6 +154,13 @@ def spoof_refused_but_kept(s: Scene) -> None:
     s.shows(s.row("a2", last_heartbeat=s.born, last_metrics=s.metrics | {"commandsExecuted": 99}))
 
 
+def foreign_error_shown(s: Scene) -> None:
+    dashboard, agent = s.dashboard(), s.agent("a1")
+    fault = {"agentId": "a2", "errorType": "UNKNOWN", "message": "Not mine", "recoverable": False}
+    agent.gets("ERROR", _no("FORBIDDEN", agent.sends("AGENT_ERROR", fault).id))
+    dashboard.gets("AGENT_ERROR", fault | {"timestamp": s.now})
+
+
 async def connect_again(world: World) -> None:
     """An agent announces itself twice on one connection, then as somebody else; then it reports."""
     user = world.user()
@@ -194,7 +208,7 @@ RULES = (
         when=spoofs,
         check=own_name_only,
         good=(spoof_refused,),
-        bad=(spoof_served, spoof_refused_but_kept),
+        bad=(spoof_served, spoof_refused_but_kept, foreign_error_shown),
         cases=(speak_for_another,),
     ),
 )

@@ -116,7 +116,8 @@ def _both_beat(s: Scene, one: Socket, two: Socket, dashboard: Socket, *heard: st
 
 
 def all_in_every_way(s: Scene) -> None:
-    one, ways = s.agent("a1"), (None, {}, {"terminals": False}, {"agents": {"all": True}})
+    one = s.agent("a1")
+    ways: tuple[object, ...] = (None, {}, {"terminals": False}, {"agents": {"all": True}})
     dashboards = [_dashboard(s, subscriptions=asked) for asked in ways]
     one.heartbeats()
     for dashboard in dashboards:
