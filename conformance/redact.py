@@ -15,6 +15,7 @@ SHORTEST = 4
 """Shorter secrets are left alone: replacing every `a` would destroy the report and hide nothing."""
 
 _JWT = re.compile(r"eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
+_USERINFO = re.compile(r"://[^/\s@\"'<>]+@")
 _BEARER = re.compile(
     r"\b(bearer)(\s+|%20|\+)(?!(?:tokens?|auth\w*|schemes?|headers?|credentials?|errors?|realm|is|was|or|and)\b)"
     r"[^\s\"'\\,;<>]+",
@@ -23,7 +24,7 @@ _BEARER = re.compile(
 
 
 class Redactor:
-    """Replaces known secrets, JSON web tokens and bearer credentials by `***`."""
+    """Replaces known secrets, JSON web tokens, bearer credentials and logins in URLs by `***`."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         forms = {form for secret in secrets if len(secret) >= SHORTEST for form in _forms(secret)}
@@ -34,7 +35,8 @@ class Redactor:
         """The text without secrets."""
         if self._known is not None:
             text = self._known.sub(MARK, text)
-        return _BEARER.sub(rf"\1 {MARK}", _JWT.sub(MARK, text))
+        text = _USERINFO.sub(f"://{MARK}@", _JWT.sub(MARK, text))
+        return _BEARER.sub(rf"\1 {MARK}", text)
 
     def value(self, value: Any) -> Any:
         """A JSON value whose every string, also as a key, is without secrets."""

@@ -254,8 +254,8 @@ class Facts:
     def _replay(self, saved: str) -> str:
         if not saved:
             return ""
-        target = [] if self.result.target.bundled else [self.url]
-        return shlex.join(["conformance", "replay", saved, *target])
+        target = "reference" if self.result.target.bundled else self.url
+        return shlex.join(["conformance", "replay", saved, target])
 
     def _steps(self, where: Event | None, evidence: tuple[Event, ...], pointer: str) -> tuple[Step, ...]:
         events = {e.seq: e for e in evidence[:EVIDENCE]}

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from conformance import __version__
 from conformance.report.facts import WORDS, Facts, alike, printable, seconds, section
@@ -33,6 +34,7 @@ def write(result: Result, redactor: Redactor) -> str:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
+    environment.filters["prose"] = prose
     facts = Facts(result, redactor)
     homes: dict[int, str] = {}
     return environment.get_template(TEMPLATE).render(
@@ -81,6 +83,16 @@ def message(step: Step) -> list[Line]:
     if step.body is MISSING:
         return []
     return [type(line)(line.indent, printable(line.text), line.mark) for line in lines(step.body, step.pointer)]
+
+
+def prose(text: str) -> Markup:
+    """A sentence of the contract, with what stands between backticks as code."""
+    parts = [escape(part) for part in text.split("`")]
+    if len(parts) % 2 == 0:
+        return escape(text)
+    return Markup("").join(
+        part if i % 2 == 0 else Markup("<code>{}</code>").format(part) for i, part in enumerate(parts)
+    )
 
 
 def delta(step: Step, shown: Shown) -> str:

@@ -14,6 +14,8 @@ ROWS: Final = 2
 FIELDS: Final = 30
 DEEPEST: Final = 8
 LONGEST: Final = 200
+FLAT: Final = 8
+LINE: Final = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ def lines(value: Any, pointer: str = "") -> list[Line]:
 
 def _lines(value: Any, path: list[str] | None, depth: int, before: str, after: str) -> Iterator[Line]:
     hit = "hit" if path == [] else ""
-    if not isinstance(value, dict | list) or not (value or path):
+    if not isinstance(value, dict | list) or not (value or path) or (not path and _fits_a_line(value)):
         yield Line(depth, before + _short(value) + after, hit)
         return
     if depth >= DEEPEST:
@@ -46,6 +48,12 @@ def _lines(value: Any, path: list[str] | None, depth: int, before: str, after: s
     ):
         yield Line(line.indent, line.text, hit or line.mark)
     yield Line(depth, closing + after, hit)
+
+
+def _fits_a_line(value: dict[str, Any] | list[Any]) -> bool:
+    """Whether a container is small and flat."""
+    inner = value.values() if isinstance(value, dict) else value
+    return len(value) <= FLAT and not any(isinstance(v, dict | list) for v in inner) and len(_short(value)) <= LINE
 
 
 def _fields(value: dict[str, Any], path: list[str] | None, depth: int) -> Iterator[Line]:
