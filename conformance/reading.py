@@ -108,11 +108,21 @@ def reported(health: Any) -> dict[str, Any]:
     return {"commandsExecuted": health.get("commandsProcessed"), **{n: health.get(n) for n in names}}
 
 
+NUMBERS = ("commandsExecuted", "uptime", "memoryUsage", "cpuUsage")
+"""The four numbers of an agent's metrics."""
+
+
+def differing(shown: Any, wanted: dict[str, Any]) -> list[str]:
+    """Which of the four numbers are not shown as wanted (25 and 25.0 are the same)."""
+    value = shown if isinstance(shown, dict) else {}
+    return [name for name in NUMBERS if value.get(name) != wanted.get(name)]
+
+
 def same_metrics(left: Any, right: Any) -> bool:
     """Whether two metrics say the same four numbers (25 and 25.0 are the same)."""
     if not isinstance(left, dict) or not isinstance(right, dict):
         return left is None and right is None
-    return all(left.get(n) == right.get(n) for n in ("commandsExecuted", "uptime", "memoryUsage", "cpuUsage"))
+    return not differing(left, right)
 
 
 @lru_cache(maxsize=4096)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 Verdict = Literal["conforms", "violates", "incomplete", "error"]
 Outcome = Literal["passed", "failed", "known", "not_exercised", "not_promised", "untestable", "harness_error"]
+VALUES = r"'[^']*'|-?\d+(\.\d+)?"
+"""What may differ between two tellings of the same breach: quoted words and numbers."""
 EXIT_CODES: Mapping[Verdict, int] = {"conforms": 0, "violates": 1, "incomplete": 3, "error": 4}
 
 
@@ -85,10 +88,11 @@ class Result:
 
 
 def signature(finding: Finding) -> tuple[Any, ...]:
-    """What makes two findings the same breach: the rule, where it shows, what was expected; not which row or agent."""
+    """What makes two findings the same breach: the rule, where it shows, what was expected; no ids, rows or values."""
     where = finding.where
     shown = where.label if isinstance(where, Frame | Exchange) else type(where).__name__
-    return finding.rule, shown, reading.signature(finding.pointer), finding.expected
+    said, expected = (re.sub(VALUES, "…", text) for text in (finding.says, finding.expected))
+    return finding.rule, shown, reading.signature(finding.pointer), said, expected
 
 
 def gather(findings: Iterable[Finding]) -> dict[tuple[Any, ...], Breach]:

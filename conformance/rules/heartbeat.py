@@ -94,17 +94,11 @@ def kept(occasion: Kept, t: Timeline) -> Iterator[Finding]:
     evidence = (beat.sent, beat.answer)
     fitting = [i for i in items if _follows(i, beat)]
     last = (fitting or items)[-1]
-    if not fitting:
-        wanted = ", ".join(f"{k}: {v}" for k, v in beat.metrics.items())
-        got = reading.metrics(last.value)
-        yield Finding(
-            "REST does not show what the last heartbeat reported",
-            last.where,
-            f"{last.pointer}/last_metrics",
-            wanted,
-            got,
-            evidence,
-        )
+    told = reading.metrics(last.value)
+    for name in [] if fitting else reading.differing(told, beat.metrics):
+        says = f"REST does not show the {name} that the last heartbeat reported"
+        got = told.get(name, "nothing") if isinstance(told, dict) else told
+        yield Finding(says, last.where, f"{last.pointer}/last_metrics/{name}", f"{beat.metrics[name]}", got, evidence)
     shown = last.value.get("last_heartbeat", last.value.get("last_ping"))
     at = _unix(shown)
     if shown is None or (at is not None and at < t.wall(beat.sent.at) / 1000 - t.terms.clock_tolerance):

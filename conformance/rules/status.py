@@ -83,17 +83,14 @@ def metrics_follow(told: Told, _t: Timeline) -> Iterator[Finding]:
     """One of the messages that follow carries just what the heartbeat reported."""
     assert told.beat is not None  # noqa: S101 - see beats_told
     wanted = told.beat.metrics
-    if any(reading.same_metrics(f.payload.get("metrics"), wanted) for f in told.after):
+    shown = [f.payload.get("metrics") for f in told.after]
+    if any(reading.same_metrics(m, wanted) for m in shown):
         return
-    shown = told.after[0]
-    yield Finding(
-        "the metrics in AGENT_STATUS are not those of the last heartbeat",
-        shown,
-        "/payload/metrics",
-        ", ".join(f"{k}: {v}" for k, v in wanted.items()),
-        shown.payload.get("metrics", "nothing"),
-        (told.cause,),
-    )
+    first = shown[0] if isinstance(shown[0], dict) else {}
+    for name in reading.differing(first, wanted):
+        says = f"{name} in AGENT_STATUS is not what the last heartbeat reported"
+        got = first.get(name, "nothing")
+        yield Finding(says, told.after[0], f"/payload/metrics/{name}", f"{wanted[name]}", got, (told.cause,))
 
 
 def before_first_beat(t: Timeline) -> Iterator[tuple[Connection, Frame]]:
