@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -83,11 +84,14 @@ def _assigned(connection: Connection) -> dict[int, list[Frame]]:
 
 def _assign_loose(connection: Connection, loose: list[Frame], found: dict[int, list[Frame]]) -> None:
     waiting = {f.seq: f for f in connection.sent if f.seq not in found and f.type != "PONG" and f.binary is None}
-    pings = {_echo(f): f.seq for f in connection.sent if f.type == "PING"}
+    pings: dict[tuple[Any, ...], deque[int]] = {}
+    for frame in connection.sent:
+        if frame.type == "PING":
+            pings.setdefault(_echo(frame), deque()).append(frame.seq)
     for frame in loose:
         if frame.kind in _ASKED_BY:
             asked = _ASKED_BY[frame.kind]
-            seq = pings.get(_echo(frame)) if frame.kind == "PONG" else None
+            seq = _oldest(pings.get(_echo(frame)), waiting, frame.seq) if frame.kind == "PONG" else None
             if seq is None:
                 seq = next((s for s, f in waiting.items() if f.type == asked and s < frame.seq), None)
             if seq is None:
@@ -101,6 +105,15 @@ def _assign_loose(connection: Connection, loose: list[Frame], found: dict[int, l
         if seq is not None:
             waiting.pop(seq, None)
             found.setdefault(seq, []).append(frame)
+
+
+def _oldest(seqs: deque[int] | None, waiting: dict[int, Frame], before: int) -> int | None:
+    """The first of some messages that waits for its answer; else the last one, which then has one too many."""
+    if not seqs or seqs[0] > before:
+        return None
+    while len(seqs) > 1 and seqs[0] not in waiting and seqs[1] < before:
+        seqs.popleft()
+    return seqs[0]
 
 
 def _echo(frame: Frame) -> tuple[Any, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from bisect import bisect_left
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from conformance.scene import Scene, Socket
     from conformance.timeline import Connection, Note, Timeline
+    from conformance.world.link import Link
     from conformance.world.world import World
 
 LARGEST = {"agent": 1024 * 1024, "dashboard": 512 * 1024}
@@ -234,17 +236,20 @@ async def too_many(world: World) -> None:
     user = world.user()
     for share in (0.5, 1.6):
         dashboard, agent = await user.dashboard(), await user.agent()
-        for role, link in (("dashboard", dashboard.link), ("agent", agent.link)):
-            await link.keep_sending("PING", {"timestamp": 1}, per_second=share * FASTEST[role], seconds=3.1)
-            await link.close()
+        links = {"dashboard": dashboard.link, "agent": agent.link}
+        await asyncio.gather(*(_hurry(link, share * FASTEST[role], 3.1) for role, link in links.items()))
 
 
 @provocation(needs="load patience", alone=True, budget=30.0)
 async def far_too_many(world: World) -> None:
     """A dashboard sends more than it may until it is cut off."""
     dashboard = await world.user().dashboard()
-    await dashboard.link.keep_sending("PING", {"timestamp": 1}, per_second=1.6 * FASTEST["dashboard"], seconds=12.1)
+    await _hurry(dashboard.link, 1.6 * FASTEST["dashboard"], 12.1)
     await dashboard.link.ended(within=2.0)
+
+
+async def _hurry(link: Link, per_second: float, seconds: float) -> None:
+    await link.keep_sending("PING", {"timestamp": 1}, per_second=per_second, seconds=seconds)
 
 
 RULES = (
