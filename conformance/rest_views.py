@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from conformance.timeline import Connection, Exchange, Timeline
 
 TOO_MANY = 429
+MIB = 1_048_576
+KNOWN_VERSIONS = ("0", "1")
 DEFAULT_LIMIT = 50
 """AGT-9: how many agents a page has when no limit is given."""
 FIELDS = (
@@ -51,6 +53,18 @@ def judged(t: Timeline, *, credential: str | None = VALID) -> Iterator[Exchange]
 def version(e: Exchange) -> str:
     """The API version that a request asks for."""
     return e.request_headers.get("x-api-version", "1")
+
+
+def body_size(e: Exchange) -> int:
+    """The bytes of the body that was sent; 0 where that is not known."""
+    length = e.request_headers.get("content-length", "0")
+    return int(length) if length.isdigit() else 0
+
+
+def is_plain_json(e: Exchange) -> bool:
+    """Whether the body that was sent is JSON, declared as JSON, and of at most 1 MiB."""
+    declared = e.request_headers.get("content-type", "application/json").split(";")[0].strip().lower()
+    return e.request is not MISSING and declared == "application/json" and body_size(e) <= MIB
 
 
 def is_failure(value: object) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from conformance.rest_views import agent_of, around, judged, last_connection
+from conformance.rest_views import MIB, agent_of, around, body_size, judged, last_connection
 from conformance.rule import Finding, Rule, provocation
 from conformance.timeline import MISSING
 from conformance.views import OK
@@ -16,23 +16,17 @@ if TYPE_CHECKING:
     from conformance.timeline import Exchange, Timeline
     from conformance.world.world import World
 
-MIB = 1_048_576
 TOO_LARGE = 413
 
 
 def other_media(t: Timeline) -> Iterator[Exchange]:
     """Bodies that are no JSON, or are declared as something else, sent to rename an agent that is there."""
     for e in judged(t):
-        if e.operation != "renameAgent" or not 0 < _size(e) <= MIB or last_connection(t, e) is None:
+        if e.operation != "renameAgent" or not 0 < body_size(e) <= MIB or last_connection(t, e) is None:
             continue
         broken = e.request is MISSING and any(n.kind == "broken-json" for n in t.notes)
         if broken or "json" not in e.request_headers.get("content-type", "").lower():
             yield e
-
-
-def _size(e: Exchange) -> int:
-    length = e.request_headers.get("content-length", "0")
-    return int(length) if length.isdigit() else 0
 
 
 def media_refused(e: Exchange, t: Timeline) -> Iterator[Finding]:
@@ -93,17 +87,17 @@ async def bodies_that_are_no_json(world: World) -> None:
 def sizes(t: Timeline) -> Iterator[Exchange]:
     """Bodies of more than 1 MiB that were answered, and right ones of nearly as much."""
     for e in judged(t):
-        near = MIB * 0.9 < _size(e) <= MIB and e.operation == "renameAgent" and last_connection(t, e) is not None
-        if _size(e) > MIB or (near and t.contract.shapes.accepts("agent-update.json", e.request)):
+        near = MIB * 0.9 < body_size(e) <= MIB and e.operation == "renameAgent" and last_connection(t, e) is not None
+        if body_size(e) > MIB or (near and t.contract.shapes.accepts("agent-update.json", e.request)):
             yield e
 
 
 def size_judged(e: Exchange, _t: Timeline) -> Iterator[Finding]:
     """413 above 1 MiB, and not below."""
-    if _size(e) > MIB and e.status != TOO_LARGE:
+    if body_size(e) > MIB and e.status != TOO_LARGE:
         says = "a body over 1 MiB is not answered 413: one client can fill the server's memory"
         yield Finding(says, e, "", "413 for a body over 1 MiB", e.status)
-    elif _size(e) <= MIB and e.status != OK:
+    elif body_size(e) <= MIB and e.status != OK:
         yield Finding("a right body of less than 1 MiB is refused", e, "", "200 for a body below 1 MiB", e.status)
 
 

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from conformance import reading
-from conformance.rest_views import Row, agent_of, around, differences, judged, last_connection
+from conformance.rest_views import Row, agent_of, around, differences, is_plain_json, judged, last_connection
 from conformance.rule import Finding, Rule
 from conformance.timeline import MISSING
 from conformance.views import OK
@@ -143,7 +143,7 @@ def renames(t: Timeline) -> Iterator[Rename]:
         if e.operation != "renameAgent" or e.request is MISSING or last_connection(t, e) is None:
             continue
         right = t.contract.shapes.accepts("agent-update.json", e.request)
-        if right and not e.request["name"].isprintable():
+        if not is_plain_json(e) or (right and not e.request["name"].isprintable()):
             continue
         agent_id = agent_of(e) or ""
         yield Rename(e, right, around(t, e, agent_id, e.user))
