@@ -68,4 +68,4 @@ def _stop_with_stdin(server: Server) -> None:
     """A parent that was killed leaves no orphan: its end of the pipe is closed with it."""
     while sys.stdin.buffer.read(4096):
         pass
-    server.should_exit = True
+    server.stop()

@@ -10,14 +10,18 @@ if TYPE_CHECKING:
 
     from reference_impl.parts import Parts
 
+    _Any = Any
+else:
+    _Any = object
 
-class Through:
+
+class Through(_Any):  # type: ignore[misc] - it stands for any part, so it is typed as any
     """Passes everything on to what it wraps; a subclass overrides what is to be wrong."""
 
-    def __init__(self, inner: Any) -> None:
+    def __init__(self, inner: Any) -> None:  # noqa: ANN401 - any part
         self.inner = inner
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the inner object has
         return getattr(self.inner, name)
 
 

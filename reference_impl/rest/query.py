@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from enum import StrEnum
 
 _INTEGER: Final = re.compile(r"-?[0-9]{1,4000}")
-_FARTHEST: Final = 2**62
+_FARTHEST: Final = 2**63 - 1
 
 
 def _integer(value: Any) -> Any:

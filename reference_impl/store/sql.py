@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Select, bindparam, delete, func, select, update
+from sqlalchemy import Integer, String, bindparam, delete, func, or_, select, update
 
 from reference_impl.domain.vocabulary import AgentStatus
 from reference_impl.store import AgentQuery, Page, Taken
@@ -13,15 +13,45 @@ from reference_impl.store.rows import agent_of, beat_of, row_of
 from reference_impl.store.tables import agents, users
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from sqlalchemy import ColumnElement, Executable, Select
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
     from reference_impl.clock import Clock
     from reference_impl.domain.agents import Agent
     from reference_impl.store.group_commit import GroupCommit
 
-_KEPT = frozenset({"id", "user_id", "created_at"})
+_KEPT: Final = frozenset({"id", "user_id", "created_at"})
+_BEATEN: Final = ("last_ping", "metadata", "updated_at")
+_FARTHEST: Final = 2**62
+"""No table has more rows than this, and no database takes much larger numbers."""
+
+
+class _Statements:
+    """Every statement on agents, built once: building costs more than running."""
+
+    def __init__(self, dialect: str) -> None:
+        mine = agents.c.user_id == bindparam("user")
+        order = (agents.c.created_at.desc(), agents.c.id)
+        wanted: Any = mine & or_(_all("type"), agents.c.type == bindparam("type"))
+        wanted &= or_(_all("status"), agents.c.status == bindparam("status"))
+        one = agents.c.id == bindparam("agent")
+        insert = _insert(dialect)(agents)
+        offline = AgentStatus.OFFLINE.value
+        self.get = select(agents).where(one)
+        self.all_of = select(agents).where(mine).order_by(*order)
+        self.page = select(agents).where(wanted).order_by(*order)
+        self.page = self.page.limit(bindparam("limit", type_=Integer)).offset(bindparam("offset", type_=Integer))
+        self.count = select(func.count()).select_from(agents).where(wanted)
+        self.save = insert.on_conflict_do_update(
+            index_elements=[agents.c.id],
+            set_={column.name: insert.excluded[column.name] for column in agents.c if column.name not in _KEPT},
+            where=agents.c.user_id == insert.excluded.user_id,
+        )
+        self.delete = delete(agents).where(one, mine)
+        self.beat = update(agents).where(one).values({name: bindparam(name) for name in _BEATEN})
+        self.all_offline = update(agents).where(agents.c.status != offline).values(status=offline)
 
 
 class SqlAgents:
@@ -30,80 +60,53 @@ class SqlAgents:
     def __init__(self, engine: AsyncEngine, commits: GroupCommit) -> None:
         self._engine = engine
         self._commits = commits
+        self._do = _Statements(engine.dialect.name)
 
     async def get(self, agent_id: str) -> Agent | None:
         """The agent, whoever owns it."""
-        async with self._engine.connect() as connection:
-            row = (await connection.execute(select(agents).where(agents.c.id == agent_id))).mappings().first()
-        return None if row is None else agent_of(dict(row))
+        found = await self._read(self._do.get, {"agent": agent_id})
+        return found[0] if found else None
 
     async def page(self, query: AgentQuery) -> Page:
         """One page, newest first, ties by agent id (AGT-9, AGT-13)."""
-        matching = select(agents).where(agents.c.user_id == query.user_id)
-        if query.type is not None:
-            matching = matching.where(agents.c.type == query.type.value)
-        if query.status is not None:
-            matching = matching.where(agents.c.status == query.status.value)
-        async with self._engine.connect() as connection:
-            found = await self._read(connection, _ordered(matching).limit(query.limit).offset(query.offset))
-            total = query.offset + len(found)
-            if len(found) == query.limit or (query.offset and not found):  # there may be more, or fewer
-                counted = select(func.count()).select_from(matching.subquery())
-                total = (await connection.execute(counted)).scalar_one()
+        matching = {"user": query.user_id, "type": query.type or "", "status": query.status or ""}
+        offset = min(query.offset, _FARTHEST)
+        found = await self._read(self._do.page, {**matching, "limit": query.limit, "offset": offset})
+        total = query.offset + len(found)
+        if len(found) == query.limit or (query.offset and not found):  # there may be more, or fewer
+            async with self._engine.connect() as connection:
+                total = (await connection.execute(self._do.count, matching)).scalar_one()
         return Page(found, total)
 
     async def all_of(self, user_id: str) -> Sequence[Agent]:
         """All agents of one user, in the order of pages."""
-        async with self._engine.connect() as connection:
-            return await self._read(connection, _ordered(select(agents).where(agents.c.user_id == user_id)))
+        return await self._read(self._do.all_of, {"user": user_id})
 
-    async def _read(self, connection: AsyncConnection, query: Select[Any]) -> list[Agent]:
-        rows = (await connection.execute(query)).mappings().all()
-        return [agent_of(dict(row)) for row in rows]
+    async def _read(self, query: Select[Any], parameters: Mapping[str, object]) -> list[Agent]:
+        async with self._engine.connect() as connection:
+            result = await connection.execute(query, parameters)
+            return [agent_of(row) for row in result.mappings()]
 
     async def save(self, agent: Agent) -> None:
         """Insert or update; never another user's row, even when two register the same id at once (CON-5)."""
-        row = row_of(agent)
-        insert = _insert(self._engine)(agents).values(row)
-        upsert = insert.on_conflict_do_update(
-            index_elements=[agents.c.id],
-            set_={name: insert.excluded[name] for name in row if name not in _KEPT},
-            where=agents.c.user_id == insert.excluded.user_id,
-        )
-
-        async def write(connection: AsyncConnection) -> int:
-            return (await connection.execute(upsert)).rowcount
-
-        if not await self._commits.write(write):
+        if not await self._write(self._do.save, row_of(agent)):
             raise Taken(agent.agent_id)
 
     async def delete(self, agent: Agent) -> None:
         """Remove it."""
-        gone = delete(agents).where(agents.c.id == agent.agent_id, agents.c.user_id == agent.user_id)
-
-        async def write(connection: AsyncConnection) -> None:
-            await connection.execute(gone)
-
-        await self._commits.write(write)
+        await self._write(self._do.delete, {"agent": agent.agent_id, "user": agent.user_id})
 
     async def beats(self, beaten: Sequence[Agent]) -> None:
         """Write the heartbeats of many agents in one statement."""
-        rows = [{"agent": agent.agent_id, **beat_of(agent)} for agent in beaten]
-        values: dict[str, Any] = {name: bindparam(name) for name in ("last_ping", "metadata", "updated_at")}
-        change = update(agents).where(agents.c.id == bindparam("agent")).values(values)
-
-        async def write(connection: AsyncConnection) -> None:
-            await connection.execute(change, rows)
-
-        await self._commits.write(write)
+        await self._write(self._do.beat, [{"agent": agent.agent_id, **beat_of(agent)} for agent in beaten])
 
     async def all_offline(self, now: int) -> int:
         """Mark every agent OFFLINE (CON-7)."""
-        offline = AgentStatus.OFFLINE.value
-        change = update(agents).where(agents.c.status != offline).values(status=offline, updated_at=now)
+        return await self._write(self._do.all_offline, {"updated_at": now})
 
+    async def _write(self, statement: Executable, parameters: Any) -> int:
         async def write(connection: AsyncConnection) -> int:
-            return (await connection.execute(change)).rowcount
+            return (await connection.execute(statement, parameters)).rowcount
 
         return await self._commits.write(write)
 
@@ -132,7 +135,7 @@ class SqlUsers:
         if user_id in self._seen:
             return
         row = {"id": user_id, "email": None, "created_at": self._clock.now_ms()}
-        insert = _insert(self._engine)(users).values(row).on_conflict_do_nothing()
+        insert = _insert(self._engine.dialect.name)(users).values(row).on_conflict_do_nothing()
 
         async def write(connection: AsyncConnection) -> None:
             await connection.execute(insert)
@@ -141,10 +144,11 @@ class SqlUsers:
         self._seen.add(user_id)
 
 
-def _ordered(query: Select[Any]) -> Select[Any]:
-    return query.order_by(agents.c.created_at.desc(), agents.c.id)
+def _all(column: str) -> ColumnElement[bool]:
+    """Whether a filter is not used: then it is empty."""
+    return bindparam(column, type_=String) == ""
 
 
-def _insert(engine: AsyncEngine) -> Any:
+def _insert(dialect: str) -> Any:
     """Find the dialect's own INSERT, which knows ON CONFLICT; only the dialect in use is imported."""
-    return import_module(f"sqlalchemy.dialects.{engine.dialect.name}").insert
+    return import_module(f"sqlalchemy.dialects.{dialect}").insert

@@ -100,8 +100,9 @@ class Socket:
 class World:
     """A running server."""
 
-    def __init__(self, url: str, session: aiohttp.ClientSession) -> None:
+    def __init__(self, url: str, session: aiohttp.ClientSession, parts: Parts) -> None:
         self.url = url
+        self.parts = parts
         self.session = session
         self._open: list[websockets.ClientConnection] = []
 
@@ -149,8 +150,10 @@ class World:
         return socket
 
     async def close(self) -> None:
-        """Close every socket that is still open."""
-        await asyncio.gather(*(opened.close() for opened in self._open))
+        """Drop every socket that is still open, without waiting for anybody to read."""
+        for opened in self._open:
+            opened.transport.abort()
+        await asyncio.gather(*(opened.wait_closed() for opened in self._open))
 
 
 @asynccontextmanager
@@ -170,10 +173,10 @@ async def serving(
     task = asyncio.create_task(server.serve(sockets=[listener]))
     await asyncio.wait_for(started.wait(), WAIT_S)
     async with aiohttp.ClientSession() as session:
-        world = World(f"http://127.0.0.1:{listener.getsockname()[1]}", session)
+        world = World(f"http://127.0.0.1:{listener.getsockname()[1]}", session, parts)
         try:
             yield world
         finally:
             await world.close()
-            server.should_exit = True
+            server.stop()
             await task

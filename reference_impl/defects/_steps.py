@@ -1,0 +1,48 @@
+"""Wrong steps: defects that change how messages are served and how events are published."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from reference_impl.domain.events import Event
+from reference_impl.live.handlers import Handler
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from reference_impl.live.handlers import Handle
+    from reference_impl.parts import Parts
+
+
+def serving(kind: str, wrap: Callable[[Handle], Handle]) -> Callable[[Parts], Parts]:
+    """Wrap what is done with one type of message, whoever may send it."""
+
+    def apply(parts: Parts) -> Parts:
+        handlers = {
+            role: {name: Handler(one.model, wrap(one.handle)) if name == kind else one for name, one in by_type.items()}
+            for role, by_type in parts.handlers.items()
+        }
+        return replace(parts, handlers=handlers)
+
+    return apply
+
+
+def publishing(wrap: Callable[[Any, Parts], Any]) -> Callable[[Parts], Parts]:
+    """Wrap the hub; `wrap` gets the hub and the parts."""
+    return lambda parts: replace(parts, hub=wrap(parts.hub, parts))
+
+
+def working(wrap: Callable[[Any, Parts], Any]) -> Callable[[Parts], Parts]:
+    """Wrap the desk, where agents are changed; `wrap` gets the desk and the parts."""
+
+    def apply(parts: Parts) -> Parts:
+        make = parts.make_desk
+        return replace(parts, make_desk=lambda final, *rest: wrap(make(final, *rest), final))
+
+    return apply
+
+
+def again(event: Event, parts: Parts, user_id: str = "") -> Event:
+    """The same event as a message of its own, maybe for another user."""
+    return Event(user_id or event.user_id, event.type, event.topic, event.subject, event.body, parts.codec.encode)
