@@ -24,7 +24,8 @@ WITHIN = 5.0
 def unknown_over_rest(t: Timeline) -> Iterator[Exchange]:
     """Requests to operations of agents that name a version nobody knows."""
     for e in answered(t):
-        named = (
+        operations = {"listAgents", "getAgent", "renameAgent", "deleteAgent"}
+        named = e.operation in operations and version(e) not in KNOWN_VERSIONS
             e.operation in {"listAgents", "getAgent", "renameAgent", "deleteAgent"} and version(e) not in KNOWN_VERSIONS
         )
         if named and e.credential == VALID and e.status != TOO_MANY:
