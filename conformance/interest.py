@@ -77,7 +77,11 @@ def _from_init(s: Said) -> Interest | None:
     agents = None if asked is None else asked.get("agents")
     if agents is None or agents == {"all": True}:
         return Interest(c, s.sent, since, everything=True)
-    return Interest(c, s.sent, since, everything=False, ids=frozenset(agents)) if agents and isinstance(agents, list) else None
+    return (
+        Interest(c, s.sent, since, everything=False, ids=frozenset(agents))
+        if agents and isinstance(agents, list)
+        else None
+    )
 
 
 def _changed(now: Interest, s: Said, t: Timeline) -> Interest | None:

@@ -26,9 +26,13 @@ def _names(c: Connection) -> set[str]:
 def connects(t: Timeline) -> Iterator[Said]:
     """Each valid AGENT_CONNECT: the first that is accepted on its connection, and each one after it."""
     for s in said(t):
-        if s.sent.type == "AGENT_CONNECT" and is_valid(s, t) and s.connection.accepted and (s.answers or s.unanswered(t)):
-            if s.ready or s.connection.accepted in s.answers:
-                yield s
+        if (
+            s.sent.type == "AGENT_CONNECT"
+            and is_valid(s, t)
+            and s.connection.accepted
+            and (s.answers or s.unanswered(t))
+        ) and (s.ready or s.connection.accepted in s.answers):
+            yield s
 
 
 def acknowledged(s: Said, t: Timeline) -> Iterator[Finding]:
@@ -43,7 +47,9 @@ def acknowledged(s: Said, t: Timeline) -> Iterator[Finding]:
         return
     answer = s.answers[0]
     for v in t.contract.violations("messages/any/ACK.json", answer.payload):
-        yield Finding("the ACK to AGENT_CONNECT is out of shape", answer, "/payload" + v.pointer, v.expected, v.got, (s.sent,))
+        yield Finding(
+            "the ACK to AGENT_CONNECT is out of shape", answer, "/payload" + v.pointer, v.expected, v.got, (s.sent,)
+        )
     given = answer.payload.get("agentId")
     if not isinstance(given, str):
         says = "the ACK to AGENT_CONNECT does not say the agent's id: the agent cannot know under which name it goes"
@@ -60,7 +66,12 @@ def _known_to_rest(s: Said, given: str, t: Timeline) -> Iterator[Finding]:
     removed = [e.seq for e in t.exchanges if e.method == "DELETE" and given in e.path.split("/")]
     for e in t.calls("getAgent", status=NOT_FOUND):
         late = e.at > t.bound(s.answers[0].at, 1.0)
-        if e.user == s.connection.user and e.path == f"/agents/{given}" and late and not any(r < e.seq for r in removed):
+        if (
+            e.user == s.connection.user
+            and e.path == f"/agents/{given}"
+            and late
+            and not any(r < e.seq for r in removed)
+        ):
             says = "REST does not know the agent by the id in the ACK"
             yield Finding(says, e, "", "200 with the agent", NOT_FOUND, (s.sent, s.answers[0]))
             return
@@ -85,7 +96,9 @@ def own_name_only(s: Said, t: Timeline) -> Iterator[Finding]:
             for frame in dashboard.about(str(s.sent.payload["agentId"]), "AGENT_ERROR", after=s.sent.seq):
                 if frame.payload.get("message") == s.sent.payload["message"]:
                     says = "an error that one agent reported in another's name was shown to dashboards"
-                    yield Finding(says, frame, "/payload", "no AGENT_ERROR about the other agent", frame.payload, (s.sent,))
+                    yield Finding(
+                        says, frame, "/payload", "no AGENT_ERROR about the other agent", frame.payload, (s.sent,)
+                    )
                     return
 
 
@@ -169,7 +182,7 @@ async def connect_again(world: World) -> None:
         sent = await agent.link.send("AGENT_CONNECT", agent.greeting(**changes))
         await agent.link.answer(sent, within=ANSWER_SECONDS)
     await agent.heartbeat()
-    await user.rest.until(agent.id, lambda row: bool(row))
+    await user.rest.until(agent.id, bool)
 
 
 async def speak_for_another(world: World) -> None:

@@ -56,7 +56,9 @@ def _seq(c: Connection) -> int:
 def _next_change(c: Connection, t: Timeline) -> float:
     later = [_seq(o) for o in t.agents if o.agent_id == c.agent_id and _seq(o) > _seq(c)]
     beats = [f.seq for f in c.sent if f.type in {"AGENT_HEARTBEAT", "AGENT_CONNECT"} and f.seq > _seq(c)]
-    changes = [e.seq for e in t.exchanges if e.method != "GET" and str(c.agent_id) in e.path.split("/") and e.seq > _seq(c)]
+    changes = [
+        e.seq for e in t.exchanges if e.method != "GET" and str(c.agent_id) in e.path.split("/") and e.seq > _seq(c)
+    ]
     return min([*later, *beats, *changes], default=float("inf"))
 
 
@@ -64,7 +66,9 @@ def same_agent(r: Return, t: Timeline) -> Iterator[Finding]:
     """The id, created_at and metrics are kept; name, version and capabilities are the latest announced."""
     if r.first.agent_id != r.second.agent_id:
         says = "an agent that connects again gets another id: its history belongs to nobody"
-        yield Finding(says, r.second.accepted, "/payload/agentId", "the id it had", r.second.agent_id, (r.first.opened,))
+        yield Finding(
+            says, r.second.accepted, "/payload/agentId", "the id it had", r.second.agent_id, (r.first.opened,)
+        )
         return
     announced = r.second.init.payload if r.second.init else {}
     row, old = r.after.value, r.before.value
@@ -130,7 +134,9 @@ def replaced(r: Replacement, t: Timeline) -> Iterator[Finding]:
         for frame in dashboard.about(agent_id, "AGENT_DISCONNECT", "AGENT_STATUS", after=start.seq):
             if frame.at <= until and _says_gone(frame):
                 says = f"{frame.type} says that an agent is gone that has only changed its connection"
-                yield Finding(says, frame, "/payload", "no loss of the agent", frame.payload.get("status", "gone"), evidence)
+                yield Finding(
+                    says, frame, "/payload", "no loss of the agent", frame.payload.get("status", "gone"), evidence
+                )
     for item in reads(t, second):
         at = getattr(item.where, "at", 0.0)
         if item.where.seq > second.accepted.seq and at < until and reading.status(item.value) == "OFFLINE":
@@ -254,7 +260,7 @@ RULES = (
     Rule(
         id="agent-return.same-agent",
         clauses=("CON-3",),
-        judges="An agent that comes back keeps id, created_at and metrics; name, version and capabilities are the latest.",
+        judges="An agent that comes back keeps id, created_at and metrics; name, version, capabilities follow.",
         when=returns,
         check=same_agent,
         good=(back_with_news,),

@@ -33,7 +33,12 @@ def attempts(t: Timeline) -> Iterator[Attempt]:
             owners.setdefault(c.agent_id, c)
     for s in said(t):
         owner = owners.get(str(s.sent.payload.get("agentId"))) if s.sent is s.connection.init else None
-        if owner is None or owner.user == s.connection.user or owner.accepted is None or owner.accepted.seq > s.sent.seq:
+        if (
+            owner is None
+            or owner.user == s.connection.user
+            or owner.accepted is None
+            or owner.accepted.seq > s.sent.seq
+        ):
             continue
         if s.sent.type == "AGENT_CONNECT" and (s.answers or s.connection.closed or s.unanswered(t)):
             yield Attempt(s, owner)
@@ -46,16 +51,24 @@ def no_takeover(attempt: Attempt, t: Timeline) -> Iterator[Finding]:
     answer = s.answers[0] if s.answers else None
     end = s.connection.closed
     if answer is None:
-        yield Finding("connecting with another user's agentId got no answer", end or s.sent, "", expected, "nothing", (s.sent,))
+        yield Finding(
+            "connecting with another user's agentId got no answer", end or s.sent, "", expected, "nothing", (s.sent,)
+        )
     elif answer.kind == "ERROR":
         code = answer.payload.get("code")
         if code != "FORBIDDEN":
             says = "another user's agentId was refused for another reason"
             yield Finding(says, answer, "/payload/code", "FORBIDDEN", code, (s.sent,))
-        if (end is None and s.connection.until >= t.bound(answer.at, 1.0)) or (end and (end.by, end.code) == ("backend", 1000)):
-            yield Finding("after FORBIDDEN the connection was not closed with 4003", end or answer, "", "close 4003", "no 4003")
+        if (end is None and s.connection.until >= t.bound(answer.at, 1.0)) or (
+            end and (end.by, end.code) == ("backend", 1000)
+        ):
+            yield Finding(
+                "after FORBIDDEN the connection was not closed with 4003", end or answer, "", "close 4003", "no 4003"
+            )
         elif end is not None and end.by == "backend" and end.code != FORBIDDEN:
-            yield Finding("after FORBIDDEN the connection ended with the wrong code", end, "", "close 4003", end.code, (s.sent,))
+            yield Finding(
+                "after FORBIDDEN the connection ended with the wrong code", end, "", "close 4003", end.code, (s.sent,)
+            )
     elif answer.payload.get("success") is not False and answer.payload.get("agentId", owner.agent_id) == owner.agent_id:
         says = "a user connects as another user's agent, and gets its commands"
         yield Finding(says, answer, "/payload/agentId", expected, owner.agent_id, (owner.opened, s.sent))
@@ -72,11 +85,15 @@ def _owner_unharmed(attempt: Attempt, t: Timeline) -> Iterator[Finding]:
             yield Finding(says, c.closed, "", "an open connection", c.closed.code, (s.sent,))
     name, version = s.sent.payload.get("name"), s.sent.payload.get("version")
     said_so = [c.init.payload.get("version") for c in own if c.init]
-    seen = [(f, "/payload", f.payload) for d in t.dashboards_of(owner.user) for f in d.about(str(owner.agent_id), "AGENT_STATUS")]
+    seen = [
+        (f, "/payload", f.payload)
+        for d in t.dashboards_of(owner.user)
+        for f in d.about(str(owner.agent_id), "AGENT_STATUS")
+    ]
     seen += [(i.where, i.pointer, i.value) for i in rest_agents(t) if i.agent_id == owner.agent_id]  # type: ignore[misc]
     for where, pointer, value in seen:
         if where.seq > s.sent.seq and getattr(where, "user", owner.user) == owner.user and version not in said_so:
-            if version in {value.get("version")} or (name and value.get("name") == name):
+            if version == value.get("version") or (name and value.get("name") == name):
                 says = "what another user announced is shown as the owner's agent"
                 yield Finding(says, where, pointer, "the agent as its owner announced it", value, (s.sent,))
                 return
@@ -153,7 +170,7 @@ async def foreign_agent_id(world: World) -> None:
 RULE = Rule(
     id="agent-takeover.owner-unharmed",
     clauses=("CON-5",),
-    judges="Connecting with another user's agentId is FORBIDDEN or makes an agent under another id; the owner never notices.",
+    judges="Connecting with another user's agentId is FORBIDDEN or makes another agent; the owner never notices.",
     when=attempts,
     check=no_takeover,
     good=(refused, an_agent_of_his_own),

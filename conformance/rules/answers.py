@@ -192,7 +192,11 @@ async def pings_from_both(world: World) -> None:
 
 
 async def _ping(link: Link) -> None:
-    for payload in ({"timestamp": 1_760_000_000_123, "sequence": 41}, {"timestamp": 1_760_000_000_124}, {"timestamp": 0, "sequence": 0}):
+    for payload in (
+        {"timestamp": 1_760_000_000_123, "sequence": 41},
+        {"timestamp": 1_760_000_000_124},
+        {"timestamp": 0, "sequence": 0},
+    ):
         sent = await link.send("PING", payload)
         await link.until("PONG", since=sent.seq, within=ANSWER_SECONDS)
 
@@ -205,7 +209,14 @@ RULES = (
         when=messages,
         check=one_answer,
         good=(each_once, pings_cross),
-        bad=(heartbeat_swallowed, heartbeat_answered_twice, heartbeat_acked_as_well, ack_without_name, ping_acked, ping_ignored),
+        bad=(
+            heartbeat_swallowed,
+            heartbeat_answered_twice,
+            heartbeat_acked_as_well,
+            ack_without_name,
+            ping_acked,
+            ping_ignored,
+        ),
         cases=(one_of_each,),
     ),
     Rule(

@@ -66,7 +66,12 @@ def _watched(c: Connection, since: Event) -> bool:
 def unharmed(b: Bystander, t: Timeline) -> Iterator[Finding]:
     """It is not closed, hears nothing of the other's error, and new clients still get in."""
     end = b.connection.closed
-    if end is not None and end.by == "backend" and end.code not in ENDINGS_OF_OTHER_CAUSE and end.at <= t.bound(b.fault.at, 5.0):
+    if (
+        end is not None
+        and end.by == "backend"
+        and end.code not in ENDINGS_OF_OTHER_CAUSE
+        and end.at <= t.bound(b.fault.at, 5.0)
+    ):
         says = f"{b.what} ended the connection of a client that had done nothing wrong"
         yield Finding(says, end, "", "an open connection", end.code, (b.fault,))
     theirs = {f.id for f in b.culprit.sent if f.id}
@@ -78,7 +83,9 @@ def unharmed(b: Bystander, t: Timeline) -> Iterator[Finding]:
     for c in t.connections:
         refused = c.opened.failure or (c.opened.status if c.opened.status >= SERVER_ERROR else "")
         if c.opened.seq > b.fault.seq and c.credential == VALID and refused:
-            yield Finding(f"after {b.what} new clients cannot connect", c.opened, "", "an open socket", refused, (b.fault,))
+            yield Finding(
+                f"after {b.what} new clients cannot connect", c.opened, "", "an open socket", refused, (b.fault,)
+            )
 
 
 def others_go_on(s: Scene) -> None:
@@ -86,7 +93,9 @@ def others_go_on(s: Scene) -> None:
     culprit = s.dashboard()
     s.note(HOSTILE, connection=culprit.name, what="deeply nested JSON")
     sent = culprit.sends_text("[[[[")
-    culprit.gets("ERROR", {"code": "INVALID_MESSAGE", "message": "No", "recoverable": True, "originalMessageId": sent.id})
+    culprit.gets(
+        "ERROR", {"code": "INVALID_MESSAGE", "message": "No", "recoverable": True, "originalMessageId": sent.id}
+    )
     culprit.closes(by="backend", code=1011)
     agent.heartbeats()
     dashboard.told("a1")
@@ -132,7 +141,7 @@ async def bad_neighbours(world: World) -> None:
 
 
 async def attacks(world: World) -> None:
-    """Clients send JSON that is known to break parsers and stores; others go on, and new ones still connect."""
+    """Clients send JSON that is known to break parsers and stores; others go on, new ones connect."""
     user = world.user()
     watcher, worker = await user.dashboard(), await user.agent()
     for what, text in _attacks(worker.id).items():
@@ -148,14 +157,15 @@ async def attacks(world: World) -> None:
 
 
 def _attacks(agent_id: str) -> dict[str, str]:
-    beat = f'{{"type": "AGENT_HEARTBEAT", "id": "h", "payload": {{"agentId": "{agent_id}", "healthMetrics": {{"uptime": %s}}}}}}'
+    inner = f'"agentId": "{agent_id}", "healthMetrics": {{"uptime": %s}}'
+    beat = '{"type": "AGENT_HEARTBEAT", "id": "h", "payload": {' + inner + "}}"
     return {
         "deeply nested JSON": '{"type": "PING", "payload": ' + "[" * 50_000 + "]" * 50_000 + "}",
         "a huge number": beat % ("9" * 5000),
         "an exponent beyond every float": beat % "1e999999",
         "NUL characters": '{"type": "PI\\u0000NG", "id": "\\u0000", "payload": {"timestamp": 1}}',
         "lone surrogates": '{"type": "PING", "id": "\\ud800", "payload": {"timestamp": 1, "further": "\\udfff"}}',
-        "duplicate keys": '{"type": "PING", "type": "AGENT_STATUS", "id": "d", "id": "e", "payload": {}, "payload": {"timestamp": 1}}',
+        "duplicate keys": '{"type": "PING", "type": "AGENT_STATUS", "id": "d", "id": "e", "payload": {"timestamp": 1}}',
     }
 
 
@@ -173,7 +183,7 @@ RULES = (
     Rule(
         id="bystanders.of-attacks",
         clauses=("WSX-9",),
-        judges="Nesting, huge numbers, NUL, lone surrogates and duplicate keys end no other connection, nor the server.",
+        judges="Nesting, huge numbers, NUL, lone surrogates and duplicate keys end no other connection.",
         when=beside_attacks,
         check=unharmed,
         good=(others_go_on,),

@@ -16,7 +16,17 @@ if TYPE_CHECKING:
     from conformance.world.world import World
 
 BAD = frozenset(
-    "none malformed not-a-token bad-signature alg-none expired not-yet-valid unknown-subject refresh".split()
+    [
+        "none",
+        "malformed",
+        "not-a-token",
+        "bad-signature",
+        "alg-none",
+        "expired",
+        "not-yet-valid",
+        "unknown-subject",
+        "refresh",
+    ]
 )
 WITHOUT_KEY = ("none", "malformed", "not-a-token", "bad-signature", "alg-none")
 REFUSED = frozenset({401, 403})
@@ -147,7 +157,7 @@ def thrown_out(s: Scene) -> None:
 
 
 async def bad_tokens_without_a_key(world: World) -> None:
-    """Every endpoint is asked with no token and with spoilt ones, in the query and in the header; role message at once."""
+    """Every endpoint is asked with no token and with spoilt ones, in the query and in the header."""
     await _try(world, [k for k in world.site.keyring.kinds if k in WITHOUT_KEY])
 
 

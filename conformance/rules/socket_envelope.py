@@ -1,4 +1,4 @@
-"""What every server message is: one JSON text frame in the envelope, of a type and shape the contract has (WSE-1 to 3)."""
+"""What every server message is: one JSON text frame in the envelope, of a known type and shape (WSE-1 to WSE-3)."""
 
 from __future__ import annotations
 
@@ -54,7 +54,11 @@ def enveloped(occasion: Occasion, t: Timeline) -> Iterator[Finding]:
 def _fields(frame: Frame, t: Timeline) -> Iterator[Finding]:
     for v in t.contract.violations("envelope-server.json", frame.value):
         name = v.pointer.strip("/").split("/")[0]
-        says = f"the envelope has no {name}" if v.keyword == "required" else f"{name} in the envelope is not what it must be"
+        says = (
+            f"the envelope has no {name}"
+            if v.keyword == "required"
+            else f"{name} in the envelope is not what it must be"
+        )
         yield Finding(f"{says}: clients that read it break", frame, v.pointer, v.expected, v.got)
 
 

@@ -153,7 +153,10 @@ async def bad_frames_from_an_agent(world: World) -> None:
     user = world.user()
     dashboard, agent = await user.dashboard(), await user.agent()
     await _misbehave(world, agent.link)
-    for health in ({"commandsProcessed": 730_001}, {"cpuUsage": "high", "memoryUsage": 1, "uptime": 1, "commandsProcessed": 730_002}):
+    for health in (
+        {"commandsProcessed": 730_001},
+        {"cpuUsage": "high", "memoryUsage": 1, "uptime": 1, "commandsProcessed": 730_002},
+    ):
         sent = await agent.link.send("AGENT_HEARTBEAT", {"agentId": agent.id, "healthMetrics": health})
         await agent.link.answer(sent, "SERVER_HEARTBEAT", within=ANSWER_SECONDS)
     beat = await agent.heartbeat()

@@ -98,7 +98,9 @@ def answered_as_due(refresh: Refresh, t: Timeline) -> Iterator[Finding]:
         yield Finding(says, s.errors[0], "/type", "ACK", s.errors[0].payload.get("code", "ERROR"), (s.sent,))
     elif s.answers:
         if s.answers[0].kind != "ACK" or s.answers[0].payload.get("success") is not True:
-            yield Finding("TOKEN_REFRESH is not accepted by ACK", s.answers[0], "/type", "ACK", s.answers[0].type, (s.sent,))
+            yield Finding(
+                "TOKEN_REFRESH is not accepted by ACK", s.answers[0], "/type", "ACK", s.answers[0].type, (s.sent,)
+            )
     elif s.unanswered(t):
         yield Finding("TOKEN_REFRESH got no answer", s.sent, "", "ACK", "nothing")
 
@@ -231,7 +233,7 @@ RULES = (
     Rule(
         id="token-expiry.ends-connection",
         clauses=("WSA-5",),
-        judges="A connection ends with 4002 within a minute of its token's end, unless a good TOKEN_REFRESH extended it.",
+        judges="A connection ends with 4002 within a minute of its token's end, unless TOKEN_REFRESH extended it.",
         when=expiries,
         check=ends_with_its_token,
         good=(closed_with_4002, extended_goes_on),

@@ -39,7 +39,11 @@ def large_messages(t: Timeline) -> Iterator[Large]:
     """Each message of which the tester noted the size."""
     for note in t.notes:
         c = t.connection(str(note.data.get("connection"))) if note.kind == SIZE else None
-        if c is not None and current(c) and (c.closed or c.until >= t.bound(note.at, ANSWER_SECONDS) or _ponged(c, note)):
+        if (
+            c is not None
+            and current(c)
+            and (c.closed or c.until >= t.bound(note.at, ANSWER_SECONDS) or _ponged(c, note))
+        ):
             yield Large(c, note, int(note.data["bytes"]) > LARGEST[c.role])
 
 
@@ -63,9 +67,15 @@ def cut_at_the_limit(large: Large, t: Timeline) -> Iterator[Finding]:
         yield Finding(says, end or c.opened, "", "PONG", f"close {end.code}" if end else "nothing")
     for other in t.connections:
         o = other.closed
-        if too_large and other is not c and o is not None and o.by == "backend" and o.code == TOO_LARGE and o.at >= note.at:
-            if not any(n.kind == SIZE and n.data.get("connection") == other.id for n in t.notes):
-                yield Finding(f"{size} ended another connection", o, "", "an open connection", o.code, (note,))
+        if (
+            too_large
+            and other is not c
+            and o is not None
+            and o.by == "backend"
+            and o.code == TOO_LARGE
+            and o.at >= note.at
+        ) and not any(n.kind == SIZE and n.data.get("connection") == other.id for n in t.notes):
+            yield Finding(f"{size} ended another connection", o, "", "an open connection", o.code, (note,))
 
 
 class Pace(NamedTuple):
@@ -114,7 +124,9 @@ def limited(pace: Pace, t: Timeline) -> Iterator[Finding]:
     if not pace.too_fast_for:
         if errors:
             says = "a client within the limit is refused with RATE_LIMIT"
-            yield Finding(says, errors[0], "/payload/code", "no RATE_LIMIT", f"at {max(pace.seconds)} messages a second")
+            yield Finding(
+                says, errors[0], "/payload/code", "no RATE_LIMIT", f"at {max(pace.seconds)} messages a second"
+            )
         return
     expected = "ERROR RATE_LIMIT with details.retryAfter at least once a second"
     for second in range(2, pace.too_fast_for + 1):
@@ -143,7 +155,13 @@ def _end(pace: Pace, t: Timeline) -> Iterator[Finding]:
     elif ended and end is not None and end.code != TOO_MANY:
         yield Finding("the connection of too fast a client ended with the wrong code", end, "", "close 4004", end.code)
     elif long and not ended and c.until >= t.bound(pace.start + pace.too_fast_for, 1.0):
-        yield Finding("a client that is too fast for ten seconds stays connected", c.opened, "", "close 4004", "an open connection")
+        yield Finding(
+            "a client that is too fast for ten seconds stays connected",
+            c.opened,
+            "",
+            "close 4004",
+            "an open connection",
+        )
 
 
 def _sized(s: Scene, role: str, size: int) -> Socket:
@@ -220,7 +238,9 @@ async def large(world: World) -> None:
     for role, most in LARGEST.items():
         for size in (most, most + 1):
             link = (await user.agent()).link if role == "agent" else (await user.dashboard()).link
-            head = f'{{"type": "PING", "id": "{world.new_id()}", "timestamp": 1, "payload": {{"timestamp": 1, "further": "'
+            head = (
+                f'{{"type": "PING", "id": "{world.new_id()}", "timestamp": 1, "payload": {{"timestamp": 1, "further": "'
+            )
             world.recorder.note(SIZE, connection=link.name, bytes=size)
             sent = await link.send_text(head + "x" * (size - len(head) - 3) + '"}}')
             if size > most:
@@ -266,7 +286,7 @@ RULES = (
     Rule(
         id="limits.pace",
         clauses=("WSX-6",),
-        judges="A client that is too fast gets RATE_LIMIT every second, after ten of them 4004; one within the limit never.",
+        judges="A client that is too fast gets RATE_LIMIT every second, after ten 4004; one within the limit never.",
         when=paces,
         check=limited,
         good=(told_to_slow_down, within_the_limit),

@@ -21,7 +21,11 @@ SWITCHED = 101
 def foreign_pages(t: Timeline) -> Iterator[Connection]:
     """Each socket that said it comes from a foreign page, and was refused or said its role."""
     for c in t.connections:
-        if c.credential == FOREIGN_PAGE and not c.opened.failure and (c.opened.status != SWITCHED or c.init or c.closed):
+        if (
+            c.credential == FOREIGN_PAGE
+            and not c.opened.failure
+            and (c.opened.status != SWITCHED or c.init or c.closed)
+        ):
             yield c
 
 

@@ -23,7 +23,7 @@ ROLE_MESSAGE = {"agent": "AGENT_CONNECT", "dashboard": "DASHBOARD_INIT"}
 
 
 def too_early(t: Timeline) -> Iterator[Said]:
-    """Each well-formed message before the role message, and each role message of the other role on a role's endpoint."""
+    """Each well-formed message before the role message, and each role message of the other role."""
     for s in said(t, VALID, OTHER_ROLE):
         first = s.connection.init
         kind = s.sent.type
@@ -56,7 +56,9 @@ def not_served(s: Said, t: Timeline) -> Iterator[Finding]:
         yield finding
     init = s.connection.init
     early = [f for f in s.connection.received if f.kind not in {"ERROR", "PING", "TOKEN_REFRESH"}]
-    data = [f for f in early if f.seq > s.sent.seq and (init is None or other or f.seq < init.seq) and f not in s.answers]
+    data = [
+        f for f in early if f.seq > s.sent.seq and (init is None or other or f.seq < init.seq) and f not in s.answers
+    ]
     if data:
         says = f"{data[0].type} was sent before the client had said what it is"
         yield Finding(says, data[0], "/type", "nothing but ERROR", data[0].type, (s.sent,))
@@ -85,7 +87,9 @@ def timed_out(c: Connection, t: Timeline) -> Iterator[Finding]:
         says = "a socket without a role message was closed with the wrong code"
         yield Finding(says, c.closed, "", expected, c.closed.code, (c.opened,))
     elif not limit - max(1.0, limit / 30) <= after <= limit + 5.0 + t.terms.slack:
-        yield Finding("a socket without a role message was closed at the wrong time", c.closed, "", expected, f"{after:.1f} s")
+        yield Finding(
+            "a socket without a role message was closed at the wrong time", c.closed, "", expected, f"{after:.1f} s"
+        )
     if not any(f.kind == "ERROR" and f.payload.get("code") == "AUTH_TIMEOUT" for f in c.received):
         says = "no ERROR AUTH_TIMEOUT before the close: its client cannot tell why it was closed"
         yield Finding(says, c.closed, "", expected, "no such ERROR", (c.opened,))
@@ -95,9 +99,12 @@ def foreign_users(t: Timeline) -> Iterator[Said]:
     """Each DASHBOARD_INIT that names another user than the token does, and each that names the right one."""
     for s in said(t, FOREIGN_USER, VALID):
         foreign = s.connection.credential == FOREIGN_USER
-        if s.sent is s.connection.init and s.sent.type == "DASHBOARD_INIT" and isinstance(s.sent.payload.get("userId"), str):
-            if s.answers or s.connection.closed or s.unanswered(t) or (foreign and s.connection.snapshots):
-                yield s
+        if (
+            s.sent is s.connection.init
+            and s.sent.type == "DASHBOARD_INIT"
+            and isinstance(s.sent.payload.get("userId"), str)
+        ) and (s.answers or s.connection.closed or s.unanswered(t) or (foreign and s.connection.snapshots)):
+            yield s
 
 
 def user_checked(s: Said, t: Timeline) -> Iterator[Finding]:
@@ -220,10 +227,13 @@ def own_refused(s: Scene) -> None:
 
 
 async def impatient_clients(world: World) -> None:
-    """A dashboard subscribes and pings before DASHBOARD_INIT, an agent reports before AGENT_CONNECT; then both behave."""
+    """A dashboard subscribes and pings before DASHBOARD_INIT, an agent reports before AGENT_CONNECT."""
     user = world.user()
     dashboard = await user.bare_dashboard()
-    for kind, payload in (("DASHBOARD_SUBSCRIBE", {"type": "agent", "all": True}), ("PING", {"timestamp": 1, "sequence": 1})):
+    for kind, payload in (
+        ("DASHBOARD_SUBSCRIBE", {"type": "agent", "all": True}),
+        ("PING", {"timestamp": 1, "sequence": 1}),
+    ):
         early = await dashboard.link.send(kind, payload)
         await dashboard.link.answer(early, "PONG", within=ANSWER_SECONDS)
     await dashboard.init(dashboardId=world.new_id())

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from conformance.world.world import World
 
 SIDES = ("from-agent", "from-dashboard", "to-agent", "to-dashboard")
-TRACE = re.compile(r'Traceback \(most recent|File "[^"]+", line \d+|\n\s+at \S+ ?\(|\(node:internal|\bat .+\.[jt]s:\d+:\d+')
+TRACE = re.compile(
+    r'Traceback \(most recent|File "[^"]+", line \d+|\n\s+at \S+ ?\(|\(node:internal|\bat .+\.[jt]s:\d+:\d+'
+)
 
 
 def unknown_types(t: Timeline) -> Iterator[Said]:
@@ -67,7 +69,9 @@ def binary_refused(occasion: tuple[Connection, Frame], t: Timeline) -> Iterator[
     end = connection.closed
     if end is not None and end.by == "backend":
         if end.code != 1003:  # noqa: PLR2004 - the contract's code
-            yield Finding("a binary frame ended the connection with the wrong code", end, "", expected, end.code, (sent,))
+            yield Finding(
+                "a binary frame ended the connection with the wrong code", end, "", expected, end.code, (sent,)
+            )
     elif connection.until >= t.bound(sent.at, ANSWER_SECONDS):
         yield Finding("a binary frame was taken without a word", sent, "", expected, "nothing")
 
@@ -160,7 +164,10 @@ async def strange_types(world: World) -> None:
     """Both roles send types that nobody knows, the other role's, and the server's own; each then pings."""
     user = world.user()
     dashboard, agent = await user.dashboard(), await user.agent()
-    status = {"agentId": agent.id, "healthMetrics": {"cpuUsage": 1, "memoryUsage": 1, "uptime": 1, "commandsProcessed": 730_003}}
+    status = {
+        "agentId": agent.id,
+        "healthMetrics": {"cpuUsage": 1, "memoryUsage": 1, "uptime": 1, "commandsProcessed": 730_003},
+    }
     misplaced: list[tuple[Link, str, dict[str, Any]]] = [
         (dashboard.link, "MAKE_COFFEE", {}),
         (dashboard.link, "AGENT_HEARTBEAT", status),

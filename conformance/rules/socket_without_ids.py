@@ -22,7 +22,9 @@ NEITHER: dict[str, object] = {"id": ..., "timestamp": ...}
 def when(t: Timeline) -> Iterator[Said]:
     """Each valid message without id or timestamp; beside role messages, only of types that are answered when whole."""
     everything = [s for s in said(t) if s.sent.type in SERVED and isinstance(s.sent.value, dict)]
-    answered = {s.sent.type for s in everything if s.answers and not s.errors and {"id", "timestamp"} <= set(s.sent.value)}
+    answered = {
+        s.sent.type for s in everything if s.answers and not s.errors and {"id", "timestamp"} <= set(s.sent.value)
+    }
     for s in everything:
         if {"id", "timestamp"} <= set(s.sent.value) or not is_valid(s, t):
             continue

@@ -48,12 +48,16 @@ def says_what_holds(s: Said, t: Timeline) -> Iterator[Finding]:
     answer = s.answers[0]
     if answer.kind != "ACK" or answer.payload.get("success") is not True:
         got = answer.payload.get("error", answer.payload.get("code", answer.type))
-        yield Finding(f"{kind} is refused, though there is what it asks for", answer, "/payload", expected, got, (s.sent,))
+        yield Finding(
+            f"{kind} is refused, though there is what it asks for", answer, "/payload", expected, got, (s.sent,)
+        )
         return
     result = answer.payload.get("subscriptions")
     says = f"the ACK to {kind} does not say what the dashboard is subscribed to now"
     if not isinstance(result, dict):
-        yield Finding(says, answer, "/payload/subscriptions", "agents, commands, terminals and traces", result, (s.sent,))
+        yield Finding(
+            says, answer, "/payload/subscriptions", "agents, commands, terminals and traces", result, (s.sent,)
+        )
         return
     wrong = False
     for v in t.contract.violations(SHAPE, result):
@@ -163,7 +167,12 @@ async def every_kind_of_change(world: World) -> None:
     agent, dashboard = await user.agent(), await user.dashboard()
     one = {"type": "agent", "id": agent.id}
     for kind in (UNSUBSCRIBE, SUBSCRIBE):
-        for what in (one, {"type": "agent", "all": True}, {"type": "terminal", "all": True}, {"type": "trace", "all": True}):
+        for what in (
+            one,
+            {"type": "agent", "all": True},
+            {"type": "terminal", "all": True},
+            {"type": "trace", "all": True},
+        ):
             await _ask(dashboard, kind, what)
 
 
