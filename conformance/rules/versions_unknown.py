@@ -26,8 +26,6 @@ def unknown_over_rest(t: Timeline) -> Iterator[Exchange]:
     for e in answered(t):
         operations = {"listAgents", "getAgent", "renameAgent", "deleteAgent"}
         named = e.operation in operations and version(e) not in KNOWN_VERSIONS
-            e.operation in {"listAgents", "getAgent", "renameAgent", "deleteAgent"} and version(e) not in KNOWN_VERSIONS
-        )
         if named and e.credential == VALID and e.status != TOO_MANY:
             yield e
 
