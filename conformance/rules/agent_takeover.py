@@ -91,12 +91,12 @@ def _owner_unharmed(attempt: Attempt, t: Timeline) -> Iterator[Finding]:
         for f in d.about(str(owner.agent_id), "AGENT_STATUS")
     ]
     seen += [(i.where, i.pointer, i.value) for i in rest_agents(t) if i.agent_id == owner.agent_id]  # type: ignore[misc]
-    for where, pointer, value in seen:
-        if where.seq > s.sent.seq and getattr(where, "user", owner.user) == owner.user and version not in said_so:
-            if version == value.get("version") or (name and value.get("name") == name):
-                says = "what another user announced is shown as the owner's agent"
-                yield Finding(says, where, pointer, "the agent as its owner announced it", value, (s.sent,))
-                return
+    for where, pointer, value in seen if version not in said_so else ():
+        to_owner = where.seq > s.sent.seq and getattr(where, "user", owner.user) == owner.user
+        if to_owner and (value.get("version") == version or (name and value.get("name") == name)):
+            says = "what another user announced is shown as the owner's agent"
+            yield Finding(says, where, pointer, "the agent as its owner announced it", value, (s.sent,))
+            return
     if alive and not alive[-1].closed:
         for d in t.dashboards_of(owner.user):
             for f in d.about(str(owner.agent_id), "AGENT_DISCONNECT", after=s.sent.seq):

@@ -41,9 +41,10 @@ PLACE = "token-place"
 def bad_tokens(t: Timeline) -> Iterator[Connection]:
     """Each socket asked for with a bad token, refused or open for long enough; places without any socket aside."""
     for c in t.connections:
-        if c.credential in BAD and c.opened.status not in NOT_FOUND and not c.opened.failure:
-            if c.opened.status != SWITCHED or c.closed or c.until >= t.bound(_since(c), WITHIN):
-                yield c
+        if c.credential not in BAD or c.opened.status in NOT_FOUND or c.opened.failure:
+            continue
+        if c.opened.status != SWITCHED or c.closed or c.until >= t.bound(_since(c), WITHIN):
+            yield c
 
 
 def _since(c: Connection) -> float:
