@@ -36,7 +36,7 @@ class Plan:
     left_out: Mapping[str, str]
     """Case id → what the target does not offer."""
     partial: bool = False
-    """Whether `only` narrowed it."""
+    """Whether `only` or `select` narrowed it."""
 
     @property
     def size(self) -> int:
@@ -52,8 +52,12 @@ def make_plan(  # noqa: PLR0913 - the facts that decide, by name
     level: str,
     offers: frozenset[str],
     only: str = "",
+    select: frozenset[str] | None = None,
 ) -> Plan:
-    """The plan for a level. A rule is planned when the clause it is written for (its first) counts at that level."""
+    """The plan for a level. A rule is planned when the clause it is written for (its first) counts at that level.
+
+    `select` names the cases that are wanted, where not all are: what was chosen by hand, one by one.
+    """
     wanted: dict[str, tuple[Provocation, list[str]]] = {}
     left_out: dict[str, str] = {}
     for rule in rules:
@@ -66,9 +70,9 @@ def make_plan(  # noqa: PLR0913 - the facts that decide, by name
                 left_out[provocation.id] = ", ".join(sorted(lacking))
             else:
                 wanted.setdefault(provocation.id, (provocation, []))[1].append(rule.id)
-    cases = tuple(Case(i, p, tuple(r)) for i, (p, r) in wanted.items())
+    cases = tuple(Case(i, p, tuple(r)) for i, (p, r) in wanted.items() if select is None or i in select)
     planned = frozenset(r for case in cases for r in case.rules)
-    return Plan(cases, planned, left_out, partial=bool(only))
+    return Plan(cases, planned, left_out, partial=bool(only) or len(cases) < len(wanted))
 
 
 def _asked(rule: Rule, only: str) -> bool:

@@ -47,6 +47,8 @@ class Options:
     seed: int = 0
     max_time: float = 300.0
     at_once: int = AT_ONCE
+    select: frozenset[str] | None = None
+    """The ids of the cases that are wanted, where not all are."""
 
 
 class Run:
@@ -73,6 +75,7 @@ class Run:
             level=self._options.level,
             offers=self._offers(),
             only=self._options.only,
+            select=self._options.select,
         )
 
     def _offers(self) -> frozenset[str]:

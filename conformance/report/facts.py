@@ -261,9 +261,10 @@ class Facts:
         events = {e.seq: e for e in evidence[:EVIDENCE]}
         if where is not None:
             events[where.seq] = where
-        return tuple(self._step(events[seq], where, pointer) for seq in sorted(events))
+        return tuple(self.step(events[seq], where, pointer) for seq in sorted(events))
 
-    def _step(self, event: Event, where: Event | None, pointer: str) -> Step:
+    def step(self, event: Event, where: Event | None = None, pointer: str = "") -> Step:
+        """An event in words; `where` is the one that is wrong."""
         wrong = event is where
         who, arrow, what, body, text = told(event)
         return Step(

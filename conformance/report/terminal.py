@@ -153,17 +153,25 @@ class Page:
 
     def lines(self) -> Iterable[Text]:
         """All of it."""
+        yield from self.failures()
+        yield from self._beyond()
+        yield from self.gaps()
+        yield from self._rest()
+
+    def failures(self) -> Iterable[Text]:
+        """What is broken and decides the verdict."""
         for clause in self._facts.failed:
             yield Text()
             yield from self.clause(clause)
-        yield from self._beyond()
+
+    def gaps(self) -> Iterable[Text]:
+        """What the run could not say."""
         yield from self._reasons("Not judged, although the verdict hangs on it", self._facts.unjudged, "yellow")
         yield from self._reasons("Limits of this run", self._facts.limits, "")
         if self._facts.problems:
             yield from self._heading("Problems")
             for problem in self._facts.problems:
                 yield from self._wrapped(problem, "  ")
-        yield from self._rest()
 
     def clause(self, c: ClauseResult) -> Iterable[Text]:
         """One failed clause with its breaches; one that an earlier clause showed is only named."""
