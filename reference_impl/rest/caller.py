@@ -1,4 +1,7 @@
-"""Who calls and how, as dependencies of the routes."""
+"""Who calls and how, as dependencies of the routes.
+
+They are coroutines though they await nothing: FastAPI would send plain functions to a thread.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +12,17 @@ from fastapi import Depends, Request
 from reference_impl.domain.errors import Refusal
 
 
-def _user(request: Request) -> str:
+async def _user(request: Request) -> str:
     user: str = request.state.principal.user_id
     return user
 
 
-def _version(request: Request) -> int:
+async def _version(request: Request) -> int:
     version: int = request.state.version
     return version
 
 
-def json_body(request: Request) -> None:
+async def json_body(request: Request) -> None:
     """Refuse a body that does not say it is JSON (VAL-4)."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
