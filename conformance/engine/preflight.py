@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from conformance import reading
 from conformance.target import BASE_PATH
-from conformance.timeline import Exchange, Terms
+from conformance.timeline import MISSING, Exchange, Terms
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -121,7 +121,15 @@ def _nothing_there(first: Exchange, candidates: Iterable[str], failure: str) -> 
     if 300 <= first.status < 400:  # noqa: PLR2004 - HTTP
         goal = first.headers.get("location", "nowhere")
         return f"GET /agents is redirected ({first.status} to {goal:.200}): name the API's own URL."
-    return f"No API found: GET /agents answers {first.status} {kind} (tried {tried}). Name its path with --base-path."
+    why = ""
+    if kind == "application/json" and first.value is MISSING:
+        packed = first.headers.get("content-encoding")
+        why = (
+            f", compressed ({packed}) although that was not asked" if packed else " with a body that is not valid JSON"
+        )
+    return (
+        f"No API found: GET /agents answers {first.status} {kind}{why} (tried {tried}). Name its path with --base-path."
+    )
 
 
 async def _try_tokens(world: World) -> None:

@@ -8,7 +8,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from conformance.contract import Disagreement
 from conformance.engine.conclude import Ledger, conclude
 from conformance.engine.events import CaseFinished, CaseStarted, PlanMade, RunEvent, RunFinished
 from conformance.engine.plan import PREFLIGHT, Case, Plan, make_plan
@@ -176,6 +175,7 @@ class Run:
         self._events.put_nowait(CaseStarted(case.id))
         started = time.monotonic()
         cut = error = ""
+        halted = False
         try:
             async with asyncio.timeout(case.provocation.budget):
                 await case.provocation.script(world)
@@ -183,6 +183,7 @@ class Run:
             cut = f"it took more than {case.provocation.budget:g} s"
         except Stop as stop:
             self._stopped = str(stop)
+            halted = True  # there is no backend to judge: nothing that was seen speaks for or against one
         except asyncio.CancelledError:
             cut = self._stopped or "interrupted"
         except Exception as broken:  # noqa: BLE001 - a broken script is reported as ours and ends nobody else's case
@@ -191,10 +192,8 @@ class Run:
             self._worlds.discard(world)
         timeline = world.timeline()
         judgements: tuple[Judgement, ...] = ()
-        try:
+        if not halted:
             judgements = tuple(judge_all(self._rules.values(), timeline))
-        except Disagreement as disagreement:
-            error = error or str(disagreement)
         unmet = tuple(f"{n.data['waited_for']} on {n.data['connection']}" for n in timeline.notes if n.kind == "unmet")
         self._events.put_nowait(
             CaseFinished(case.id, time.monotonic() - started, judgements, timeline, unmet, cut, error)
