@@ -23,8 +23,9 @@ from reference_impl.live.announcer import Announcer
 from reference_impl.live.codec import JsonCodec
 from reference_impl.live.desk import AgentDesk
 from reference_impl.live.dispatch import refuse
-from reference_impl.live.endpoint import SocketEndpoint
+from reference_impl.live.endpoint import SocketEndpoint, turn_away
 from reference_impl.live.handlers import HANDLERS
+from reference_impl.live.session import AgentLink
 from reference_impl.logs import make_log
 from reference_impl.parts import Core, Parts
 from reference_impl.rest.agents import agents as agent_routes
@@ -84,6 +85,8 @@ def make_parts(settings: Settings) -> Parts:
         before_init=frozenset(ROLE_MESSAGE),
         handlers=HANDLERS,
         refuse=refuse,
+        turn_away=turn_away,
+        make_link=AgentLink,
         fail=failure_of,
         make_routers=(agent_routes,),
         is_public=_is_public,

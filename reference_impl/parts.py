@@ -32,9 +32,10 @@ if TYPE_CHECKING:
     from reference_impl.ids import Ids
     from reference_impl.live.announcer import Announcer
     from reference_impl.live.codec import Codec
+    from reference_impl.live.connection import Connection
     from reference_impl.live.desk import AgentDesk
     from reference_impl.live.handlers import Handler
-    from reference_impl.live.session import Session
+    from reference_impl.live.session import AgentLink, Session
     from reference_impl.logs import Log
     from reference_impl.settings import Settings
     from reference_impl.store import AgentStore, Database, UserStore
@@ -74,6 +75,10 @@ class Parts:
     """What is served, per role and message type."""
     refuse: Callable[[Session, Refusal, str | None], None]
     """Answers a socket message that is not served (WSX-1)."""
+    turn_away: Callable[[Connection, Refusal], None]
+    """Ends a socket whose token or version opens nothing (WSA-1)."""
+    make_link: Callable[[str, str, Connection, Clock], AgentLink]
+    """Makes what knows an agent's connection and its signs of life (CON-4, DIS-3)."""
 
     fail: Callable[[Refusal], Failure]
     """Makes the REST answer of a refusal (ENV-2)."""

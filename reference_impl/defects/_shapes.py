@@ -48,7 +48,7 @@ def without(body: Body, name: str) -> Body:
 
 
 class _Changing(Through):
-    def __init__(self, inner: Any, change: Callable[..., Body]) -> None:  # noqa: ANN401 - a presenter
+    def __init__(self, inner: Any, change: Callable[..., Body]) -> None:
         super().__init__(inner)
         self.change = change
 

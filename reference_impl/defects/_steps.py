@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from reference_impl.live.handlers import Handle
+    from reference_impl.live.session import Session
     from reference_impl.parts import Parts
 
 
@@ -26,6 +27,23 @@ def serving(kind: str, wrap: Callable[[Handle], Handle]) -> Callable[[Parts], Pa
         return replace(parts, handlers=handlers)
 
     return apply
+
+
+def speaking(kind: str, wrap: Callable[[Any], Any]) -> Callable[[Parts], Parts]:
+    """Wrap the client's connection while one type of message is served."""
+
+    def wrapped(handle: Handle) -> Handle:
+        async def serve(session: Session, said: Any, message_id: str | None) -> None:
+            own = session.connection
+            session.connection = wrap(own)
+            try:
+                await handle(session, said, message_id)
+            finally:
+                session.connection = own
+
+        return serve
+
+    return serving(kind, wrapped)
 
 
 def publishing(wrap: Callable[[Any, Parts], Any]) -> Callable[[Parts], Parts]:

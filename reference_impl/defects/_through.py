@@ -15,14 +15,22 @@ else:
     _Any = object
 
 
-class Through(_Any):  # type: ignore[misc] - it stands for any part, so it is typed as any
+class Through(_Any):  # type: ignore[misc]  # it stands for any part
     """Passes everything on to what it wraps; a subclass overrides what is to be wrong."""
 
-    def __init__(self, inner: Any) -> None:  # noqa: ANN401 - any part
+    def __init__(self, inner: Any) -> None:
         self.inner = inner
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the inner object has
+    def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
+
+
+class Knowing(Through):
+    """The same, with the parts at hand."""
+
+    def __init__(self, inner: Any, parts: Parts) -> None:
+        super().__init__(inner)
+        self.parts = parts
 
 
 @dataclass(frozen=True)

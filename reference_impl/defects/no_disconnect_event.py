@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from reference_impl.defects._steps import publishing
 from reference_impl.defects._through import Replacing, Through
 
 if TYPE_CHECKING:
@@ -20,5 +20,5 @@ DEFECT = Replacing(
     "no-disconnect-event",
     ("DIS-1",),
     "No AGENT_DISCONNECT when an agent's socket ends",
-    lambda parts: replace(parts, hub=_Silent(parts.hub)),
+    publishing(lambda hub, _parts: _Silent(hub)),
 )

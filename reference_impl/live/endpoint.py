@@ -49,8 +49,7 @@ class SocketEndpoint:
             try:
                 principal, version = await self._admit(scope, headers)
             except Refusal as refusal:
-                connection.error(refusal)
-                connection.close(refusal.close or 4001, refusal.sentence)
+                parts.turn_away(connection, refusal)
                 await _drain(receive)
                 return
             await self._serve(Session(self._core, connection, principal, version), receive)
@@ -110,6 +109,12 @@ class SocketEndpoint:
             ended_by = session.connection.closing
             reason = _REASONS.get(ended_by.code if ended_by else code, "connection_lost")
             await self._core.desk.lose(session.user_id, session.link, reason)
+
+
+def turn_away(connection: Connection, refusal: Refusal) -> None:
+    """Say why, and end the socket (WSA-1, VER-3)."""
+    connection.error(refusal)
+    connection.close(refusal.close or 4001, refusal.sentence)
 
 
 async def _drain(receive: Receive) -> None:

@@ -42,7 +42,7 @@ async def agent_connect(session: Session, said: AgentConnect, message_id: str | 
     clock, timings = core.parts.clock, core.parts.settings.timings
     if session.link is not None and session.link.agent_id != said.agent_id:
         raise forbidden("This connection belongs to another agent")  # CON-1
-    link = session.link or AgentLink(said.agent_id, core.parts.ids.unique(), session.connection, clock)
+    link = session.link or core.parts.make_link(said.agent_id, core.parts.ids.unique(), session.connection, clock)
 
     def answer(agent: Agent) -> None:
         session.role, session.link = Role.AGENT, link
