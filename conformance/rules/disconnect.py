@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from conformance.scene import Scene
-    from conformance.timeline import Connection, Timeline
+    from conformance.timeline import Connection, Frame, Timeline
     from conformance.world.world import World
 
 Occasion = tuple["Loss", "Connection"]
@@ -22,7 +22,7 @@ def when(t: Timeline) -> Iterator[Occasion]:
     within = t.contract.within("agent.lost", "to-dashboard.AGENT_DISCONNECT")
     for loss in losses(t):
         for dashboard in watchers(t, loss.agent.user, loss.closed):
-            told = dashboard.about(loss.agent_id, "AGENT_DISCONNECT", after=_last_word(loss))
+            told = announcements(loss, dashboard, t)
             if told or min(dashboard.until, loss.back_at) >= loss.closed.at + within:
                 yield loss, dashboard
 
@@ -31,9 +31,7 @@ def check(occasion: Occasion, t: Timeline) -> Iterator[Finding]:
     """Exactly one, within a second, and in shape."""
     loss, dashboard = occasion
     within = t.contract.within("agent.lost", "to-dashboard.AGENT_DISCONNECT")
-    told = [
-        f for f in dashboard.about(loss.agent_id, "AGENT_DISCONNECT", after=_last_word(loss)) if f.at <= loss.back_at
-    ]
+    told = announcements(loss, dashboard, t)
     expected = f"one AGENT_DISCONNECT within {within:g} s"
     evidence = (loss.agent.opened, loss.closed)
     if not told:
@@ -49,6 +47,13 @@ def check(occasion: Occasion, t: Timeline) -> Iterator[Finding]:
     for v in t.contract.violations("messages/to-dashboard/AGENT_DISCONNECT.json", first.payload):
         says = f"AGENT_DISCONNECT without {v.expected}" if v.keyword == "required" else "AGENT_DISCONNECT out of shape"
         yield Finding(says, first, "/payload" + v.pointer, v.expected, v.got, evidence)
+
+
+def announcements(loss: Loss, dashboard: Connection, t: Timeline) -> list[Frame]:
+    """What a dashboard was told of this loss, up to the agent's return or deletion (which is announced anew: DIS-4)."""
+    deleted = [e.at for e in t.exchanges if e.operation == "deleteAgent" and e.path.endswith("/" + loss.agent_id)]
+    end = min([loss.back_at, *(at for at in deleted if at > loss.closed.at)])
+    return [f for f in dashboard.about(loss.agent_id, "AGENT_DISCONNECT", after=_last_word(loss)) if f.at <= end]
 
 
 def _last_word(loss: Loss) -> int:
@@ -69,6 +74,15 @@ def announced_with_offline_status(s: Scene) -> None:
     agent.closes(by="fault", code=None)
     dashboard.told("a1", status="OFFLINE")
     dashboard.told_gone("a1")
+    s.wait(2)
+
+
+def deleted_after(s: Scene) -> None:
+    dashboard, agent = s.dashboard(), s.agent("a1")
+    agent.closes()
+    dashboard.told_gone("a1")
+    s.rest("DELETE", "/agents/a1", 204)
+    dashboard.told_gone("a1", reason="deleted")
     s.wait(2)
 
 
@@ -128,7 +142,7 @@ RULE = Rule(
     judges="Each end of an agent's socket is followed by exactly one AGENT_DISCONNECT, in time and in shape.",
     when=when,
     check=check,
-    good=(announced, announced_with_offline_status),
+    good=(announced, announced_with_offline_status, deleted_after),
     bad=(never, twice, late, without_timestamp),
     cases=(agent_leaves, agent_crashes),
 )

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from conformance.world.world import World
 
 
+OTHER_REASONS = frozenset({1003, 1007, 1009, 4001, 4002, 4003, 4004, 4005, 4006, 4008})
+"""Close codes that say a socket was ended for something else than silence."""
+
+
 class Silence(NamedTuple):
     """The time after an agent's last sign of life, as one dashboard of its user saw it."""
 
@@ -29,15 +33,15 @@ def when(t: Timeline) -> Iterator[Silence]:
     """Each agent that said nothing for four intervals, or was given up while its socket was open."""
     for agent in t.agents:
         lives = [f for f in agent.sent if f.type in {"AGENT_CONNECT", "AGENT_HEARTBEAT"}]
+        if agent.closed is not None and agent.closed.code in OTHER_REASONS:
+            continue
         if not lives or len([a for a in t.agents if a.agent_id == agent.agent_id]) > 1:
             continue
         last, interval = lives[-1], interval_of(agent, t)
         ended_by_us = agent.closed is not None and agent.closed.by != "backend"
         for dashboard in watchers(t, agent.user, last):
             told = next(iter(dashboard.about(agent.agent_id or "", "AGENT_DISCONNECT", after=last.seq)), None)
-            given_up = told is not None and not (
-                ended_by_us and agent.closed is not None and told.at >= agent.closed.at
-            )
+            given_up = told is not None and not (agent.closed and ended_by_us and told.at >= agent.closed.at)
             if given_up or (not ended_by_us and dashboard.until > last.at + 4 * interval + 1):
                 yield Silence(agent, last, dashboard, interval, told)
 
