@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from conformance.dialogue import Said, is_valid, said
 from conformance.interest import SUBSCRIBE, UNSUBSCRIBE, Interest, interests
 from conformance.rule import Finding, Rule
 from conformance.views import Heartbeat, heartbeats, is_flood
@@ -72,6 +73,30 @@ def as_subscribed(heard: Heard, _t: Timeline) -> Iterator[Finding]:
                 break
 
 
+def askers(t: Timeline) -> Iterator[Said]:
+    """Each valid DASHBOARD_INIT for its own user that leaves agents out or says all, and that had time to be served."""
+    for s in said(t):
+        if s.sent is not s.connection.init or s.sent.type != "DASHBOARD_INIT" or not is_valid(s, t):
+            continue
+        asked = s.sent.payload.get("subscriptions")
+        every = not asked or asked.get("agents", {"all": True}) == {"all": True}
+        if every and (s.answers or s.connection.snapshots or s.connection.closed or s.unanswered(t)):
+            yield s
+
+
+def served(s: Said, _t: Timeline) -> Iterator[Finding]:
+    """It is not refused, and not left without an answer."""
+    asked = s.sent.payload.get("subscriptions", "no subscriptions")
+    says = f"DASHBOARD_INIT with {asked} is not served: dashboards that want to see everything cannot connect"
+    end = s.connection.closed
+    if s.errors and s.errors[0].payload.get("code") != "FORBIDDEN":
+        got = s.errors[0].payload.get("code", "ERROR")
+        yield Finding(says, s.errors[0], "/payload/code", "DASHBOARD_READY", got, (s.sent,))
+    elif not s.answers and not s.connection.snapshots and (end is None or end.by == "backend"):
+        got = f"close {end.code}" if end else "nothing"
+        yield Finding(says, end or s.sent, "", "DASHBOARD_READY", got, (s.sent,))
+
+
 def asked_for_all(i: Interest) -> bool:
     """SUB-1."""
     return i.cause.type == "DASHBOARD_INIT" and i.everything
@@ -127,6 +152,18 @@ def all_in_every_way(s: Scene) -> None:
 def all_means_nothing(s: Scene) -> None:
     one, two = s.agent("a1"), s.agent("a2")
     _both_beat(s, one, two, _dashboard(s, subscriptions={"agents": {"all": True}}))
+
+
+def all_refused(s: Scene) -> None:
+    socket = s.socket("dashboard")
+    sent = socket.sends("DASHBOARD_INIT", {"subscriptions": {"agents": {"all": True}}})
+    no = {"code": "INVALID_MESSAGE", "message": "No list", "recoverable": True, "originalMessageId": sent.id}
+    socket.gets("ERROR", no)
+
+
+def all_ignored(s: Scene) -> None:
+    s.socket("dashboard").sends("DASHBOARD_INIT", {})
+    s.wait(3)
 
 
 def only_the_one(s: Scene) -> None:
@@ -267,6 +304,16 @@ async def _beat(world: World, one: Agent, two: Agent, dashboard: Dashboard, *hea
 
 
 RULES = (
+    Rule(
+        id="subscriptions.everything-is-served",
+        clauses=("SUB-1",),
+        judges="DASHBOARD_INIT without subscriptions, without some of them, or with all, is served.",
+        when=askers,
+        check=served,
+        good=(all_in_every_way,),
+        bad=(all_refused, all_ignored),
+        cases=(everything_in_every_way,),
+    ),
     Rule(
         id="subscriptions.everything",
         clauses=("SUB-1",),
