@@ -89,7 +89,8 @@ def _is_asked_for(config: pytest.Config) -> bool:
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """The answer, in one line."""
     judging = config.stash.get(_JUDGING, None)
-    if judging is not None and (answer := judging.answer()):
+    judged = {report.nodeid for key in ("passed", "failed") for report in terminalreporter.getreports(key)}
+    if judging is not None and f"conformance::{VERDICT}" in judged and (answer := judging.answer()):
         terminalreporter.write_line(answer)
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from conformance.contract import Clause
     from conformance.engine.events import RunEvent
     from conformance.engine.plan import Case
+    from conformance.report.facts import Step
 
 REFERENCE = "reference"
 WIDTH = 100
@@ -79,6 +80,7 @@ class Judging:
         self._error = ""
         self._beyond_preflight = False
         self._over = False
+        self._selected: frozenset[str] = frozenset()
         self._news = threading.Condition()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -99,14 +101,15 @@ class Judging:
     def start(self, select: frozenset[str]) -> None:
         """Begins the run, once."""
         if self._thread is None:
+            self._selected = select | {PREFLIGHT}
             self._thread = threading.Thread(target=self._main, args=(select,), name="conformance", daemon=True)
             self._thread.start()
 
     def close(self) -> None:
-        """Ends the run, finished or not."""
+        """Ends the run: lets it clean up when every case is done, stops it when not."""
         if self._thread is None:
             return
-        if not self._over and self._loop is not None:
+        if not self._selected <= self._done.keys() and self._loop is not None and not self._over:
             self._loop.call_soon_threadsafe(self._stop)
         self._thread.join(PATIENCE)
 
@@ -159,11 +162,8 @@ class Judging:
         """The end of a case's timeline, a line for each event."""
         assert event.timeline is not None  # noqa: S101 - as above
         facts = Facts(self._one(event, {}), self.redactor)
-        steps = [facts.step(e) for e in event.timeline.events[-EVIDENCE * 4 :]]
-        return "\n".join(
-            f"{s.at:9.3f} s  {s.who:<14} {s.arrow} {s.what} {facts.got(s.text if s.body is MISSING else s.body)}"
-            for s in steps
-        )
+        steps = [facts.step(e) for e in event.timeline.events[-EVIDENCE:]]
+        return "\n".join(f"{s.at:9.3f} s  {s.who:<14} {s.arrow} {s.what} {_carried(s, facts)}".rstrip() for s in steps)
 
     def verdict(self) -> tuple[bool, str]:
         """Whether the backend conforms, and the answer with what the run could not say."""
@@ -195,8 +195,10 @@ class Judging:
         for breach in breaches:
             breach.replay = replay
         clauses = {c.id: mine for c in counting if (mine := [b for b in breaches if c.id in b.finding.clauses])}
-        page = Page(Facts(self._one(event, clauses), self.redactor), WIDTH)
-        return "\n".join(line.plain for line in page.failures()).strip("\n")
+        facts = Facts(self._one(event, clauses), self.redactor)
+        more = f" and {len(breaches) - 1} more" if len(breaches) > 1 else ""
+        head = f"{facts.line(breaches[0].finding.says)}{more} ({', '.join(clauses)})"
+        return "\n".join([head, *(line.plain for line in Page(facts, WIDTH).failures())])
 
     def _counts(self, clause: Clause) -> bool:
         testable = clause.untestable is None and clause.capability not in self.target.withheld
@@ -300,3 +302,7 @@ class Judging:
             self._run.stop("pytest ended")
         elif self._task is not None:
             self._task.cancel()
+
+
+def _carried(step: Step, facts: Facts) -> str:
+    return step.text if step.body is MISSING else facts.got(step.body)
