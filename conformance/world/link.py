@@ -202,7 +202,9 @@ class Link:
         patience = within + self._site.terms.slack + 0.3 if expected else within
         found = await self._first(fits, patience)
         if found is None and expected:
-            self._recorder.note("unmet", connection=self.name, waited_for=" or ".join(kinds), seconds=patience)
+            self._recorder.note(
+                "unmet", connection=self.name, waited_for=" or ".join(kinds) or "an answer", seconds=patience
+            )
         return found
 
     async def _first(self, fits: Callable[[Frame], bool], patience: float) -> Frame | None:
@@ -220,7 +222,9 @@ class Link:
                     await self._news.wait()
         return None
 
-    async def answer(self, sent: Frame, *kinds: str, within: float = CONTRACT_SECONDS) -> Frame | None:
+    async def answer(
+        self, sent: Frame, *kinds: str, within: float = CONTRACT_SECONDS, expected: bool = True
+    ) -> Frame | None:
         """The answer to a message: of these kinds, or ACK/ERROR that names it."""
 
         def answers(frame: Frame) -> bool:
@@ -229,7 +233,7 @@ class Link:
             named = frame.payload.get("messageId", frame.payload.get("originalMessageId"))
             return frame.kind in {"ACK", "ERROR"} and (sent.id is None or named in {sent.id, None})
 
-        return await self.until(since=sent.seq, within=within, where=answers)
+        return await self.until(since=sent.seq, within=within, where=answers, expected=expected)
 
     async def ended(self, within: float) -> Closed | None:
         """The end of the socket, if it comes in time."""
@@ -246,7 +250,7 @@ class Link:
             return
         number = self._count + 1
         ping = await self.send("PING", {"timestamp": int(time.time() * 1000), "sequence": number})
-        await self.answer(ping, "PONG", within=2.0)
+        await self.answer(ping, "PONG", within=2.0, expected=False)
 
     async def outcome(self, sent: Frame, *kinds: str, within: float = CONTRACT_SECONDS) -> None:
         """Waits for these kinds, an ERROR or the end of the socket, where each of them is right: nothing is missed."""
