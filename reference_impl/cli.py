@@ -37,8 +37,7 @@ def serve(  # noqa: PLR0913, PLR0917 - one argument per option
     exit_with_stdin: Annotated[bool, typer.Option("--exit-with-stdin", help="Stop when stdin closes.")] = False,  # noqa: FBT002
 ) -> None:
     """Serve the API and the sockets; prints one JSON line once it listens."""
-    gc.disable()  # nothing that importing makes is garbage: a tenth of the start
-    from reference_impl.run import Listening, run  # noqa: PLC0415 - see the module's first line
+    from reference_impl.defects import names  # noqa: PLC0415 - see the module's first line
 
     given = {"database_url": db, "users": tuple(user or ()), "log_level": log_level}
     settings = _settings({name: value for name, value in given.items() if value})
@@ -46,6 +45,10 @@ def serve(  # noqa: PLR0913, PLR0917 - one argument per option
     settings = settings.with_timings({name: value for name, value in timings.items() if value})
     if settings.uses_development_secret and host not in _LOOPBACK:
         _refuse("Set ONSEMBL_JWT_SECRET: the development secret is published and serves only on loopback.")
+    if unknown := set(defect or ()) - set(names()):
+        _refuse(f"There is no defect {', '.join(sorted(unknown))}; there are: {', '.join(names())}")
+    gc.disable()  # nothing that importing makes is garbage: a tenth of the start
+    from reference_impl.run import Listening, run  # noqa: PLC0415 - see the module's first line
 
     def listening(told: Listening) -> None:
         gc.enable()
@@ -62,8 +65,6 @@ def serve(  # noqa: PLR0913, PLR0917 - one argument per option
             listening=listening,
             exit_with_stdin=exit_with_stdin,
         )
-    except ValueError as error:
-        _refuse(str(error))
     except OSError as error:
         _refuse(f"Cannot listen on {host}:{port}: {error.strerror or error}", code=1)
 
@@ -97,6 +98,57 @@ def migrate(
         await engine.dispose()
 
     asyncio.run(work())
+
+
+@app.command()
+def prove(
+    only: Annotated[str, typer.Option(metavar="GLOB", help="Only these defects; commas part several.")] = "",
+    jobs: Annotated[int, typer.Option(help="How many servers are judged at a time.", min=1, max=64)] = 2,
+    report: Annotated[str, typer.Option(metavar="DIR", help="Write kill-matrix.json and .md there.")] = "",
+) -> None:
+    """Prove the suite: it must find every defect, each on the clauses it names, and nothing in the clean server."""
+    from reference_impl.prove.command import prove as work  # noqa: PLC0415 - see the module's first line
+
+    try:
+        code = work(only, jobs, report)
+    except OSError as error:
+        _refuse(f"Cannot write to {report}: {error.strerror or error}")
+    else:
+        raise typer.Exit(code)
+
+
+@app.command()
+def simulate(  # noqa: PLR0913, PLR0917 - one argument per option
+    agents: Annotated[int, typer.Option(help="How many agents.", min=1)] = 10,
+    url: Annotated[str, typer.Option(help="The server.")] = "http://127.0.0.1:8000",
+    token: Annotated[str, typer.Option(help="Whose agents they are; else one is signed for --user.")] = "",
+    user: Annotated[str, typer.Option(help="The user to sign a token for.")] = "alice",
+    seed: Annotated[int, typer.Option(help="The same seed, the same lives.")] = 1,
+    interval: Annotated[float, typer.Option(help="Seconds between heartbeats.", min=0.01)] = 5,
+    duration: Annotated[float, typer.Option(help="Seconds; 0 goes on until stopped.", min=0)] = 0,
+) -> None:
+    """Run a mock fleet that connects, sends heartbeats, leaves and comes back."""
+    import asyncio  # noqa: PLC0415 - see the module's first line
+
+    from reference_impl.auth.tokens import sign  # noqa: PLC0415
+    from reference_impl.simulator.fleet import Tally, run_fleet  # noqa: PLC0415
+
+    bearer = token or sign(_settings({}).jwt_secret, user, now_s=int(time.time()), expires_in_s=86_400)
+
+    def progress(tally: Tally) -> None:
+        sys.stderr.write(f"\r{tally.line()}   ")
+        sys.stderr.flush()
+
+    fleet = run_fleet(
+        url, bearer, agents=agents, seed=seed, interval_s=interval, duration_s=duration or None, progress=progress
+    )
+    try:
+        tally = asyncio.run(fleet)
+    except KeyboardInterrupt:
+        raise typer.Exit(0) from None
+    sys.stderr.write(f"\r{tally.line()}   \n")
+    if not tally.heartbeats:
+        _refuse(f"No agent could send a heartbeat to {url}; is it a server of this contract?", code=1)
 
 
 def _settings(given: dict[str, object]) -> Settings:

@@ -1,0 +1,68 @@
+"""The command: which defects, how many at a time, where the matrix goes."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from contextlib import suppress
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reference_impl.defects import load, names
+from reference_impl.prove.judging import Candidate
+from reference_impl.prove.matrix import document, markdown, text
+from reference_impl.prove.proving import Proof, Prover
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def candidates(only: str = "") -> list[Candidate]:
+    """The defects whose names match; commas part several globs, none given means all.
+
+    Raises:
+        ValueError: no defect matches.
+    """
+    globs = [glob.strip() for glob in only.split(",") if glob.strip()] or ["*"]
+    chosen = [name for name in names() if any(fnmatchcase(name, glob) for glob in globs)]
+    if not chosen:
+        raise ValueError(f"There is no defect {only!r}; there are: {', '.join(names())}")
+    return [
+        Candidate(defect.name, defect.clauses, defect.summary, ("--defect", defect.name)) for defect in load(chosen)
+    ]
+
+
+def prove(only: str, jobs: int, report: str) -> int:
+    """Prove, print, write; gives the exit code.
+
+    Raises:
+        ValueError: no defect matches.
+        OSError: the report cannot be written.
+    """
+    wanted = candidates(only)
+    if report:
+        Path(report).mkdir(parents=True, exist_ok=True)
+    proof = asyncio.run(_interruptible(wanted, jobs))
+    sys.stdout.write(text(proof))
+    sys.stdout.flush()
+    if report:
+        (Path(report) / "kill-matrix.json").write_text(document(proof), "utf-8")
+        (Path(report) / "kill-matrix.md").write_text(markdown(proof), "utf-8")
+    return 0 if proof.holds else 1
+
+
+async def _interruptible(wanted: Sequence[Candidate], jobs: int) -> Proof:
+    """Ctrl-C and SIGTERM end the children; what was done is still told."""
+    task = asyncio.create_task(Prover(jobs, _tell).prove(wanted))
+    loop = asyncio.get_running_loop()
+    with suppress(NotImplementedError):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, task.cancel)
+    return await task
+
+
+def _tell(line: str) -> None:
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()

@@ -1,0 +1,123 @@
+"""What reports of the suite say about a defect and about the clean server; pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+JUDGED = frozenset({"passed", "failed", "known"})
+"""The outcomes of a clause that there was an occasion to judge."""
+_VIOLATES = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A server that is wrong on purpose, and the clauses that must fail there."""
+
+    name: str
+    clauses: tuple[str, ...]
+    summary: str
+    arguments: tuple[str, ...]
+    """What makes `serve` so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One run of the suite, as its JSON report and exit code tell it."""
+
+    exit_code: int
+    document: Mapping[str, Any]
+
+    @property
+    def clauses(self) -> Mapping[str, Mapping[str, Any]]:
+        """What became of each clause."""
+        clauses: Mapping[str, Mapping[str, Any]] = self.document["clauses"]
+        return clauses
+
+    @property
+    def failed(self) -> frozenset[str]:
+        """The clauses that failed."""
+        return frozenset(name for name, clause in self.clauses.items() if clause["outcome"] == "failed")
+
+    @property
+    def untried(self) -> frozenset[str]:
+        """The clauses that nothing was said about."""
+        return frozenset(name for name, clause in self.clauses.items() if clause["outcome"] not in JUDGED)
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything planned was done."""
+        plan = self.document["plan"]
+        return bool(plan["planned"] == plan["emitted"] > 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What became of one defect."""
+
+    candidate: Candidate
+    failed: frozenset[str]
+    missed: Mapping[str, str]
+    """Named clauses that did not fail, and what the suite says of them."""
+    trouble: str
+    seconds: float
+
+    @property
+    def found(self) -> bool:
+        """Whether every clause it names failed."""
+        return not self.missed and not self.trouble
+
+    @property
+    def word(self) -> str:
+        """The finding in a word."""
+        if self.trouble:
+            return "trouble"
+        return "found" if self.found else "missed" if self.failed else "alive"
+
+
+@dataclass(frozen=True, slots=True)
+class Clean:
+    """What became of the reference without a defect."""
+
+    faults: tuple[str, ...]
+    """Why it is not clean, in sentences."""
+    untried: frozenset[str]
+    """The clauses that no run tried."""
+
+
+def judge(candidate: Candidate, reports: Sequence[Report], seconds: float) -> Finding:
+    """Judge a defect by all runs against it: each clause it names must have failed in one."""
+    failed = frozenset[str]().union(*(report.failed for report in reports))
+    missed = {name: _told(name, reports) for name in candidate.clauses if name not in failed}
+    return Finding(candidate, failed, missed, _wrong_exit(candidate, reports), seconds)
+
+
+def _told(name: str, reports: Sequence[Report]) -> str:
+    clause = reports[-1].clauses.get(name)
+    if clause is None:
+        return "there is no such clause"
+    return f"{clause['outcome']}: {clause['why']}" if clause["why"] else str(clause["outcome"])
+
+
+def _wrong_exit(candidate: Candidate, reports: Sequence[Report]) -> str:
+    """A failure that counts must show in the exit code."""
+    for report in reports:
+        counting = [name for name in candidate.clauses if name in report.failed and report.clauses[name]["counts"]]
+        if counting and report.exit_code != _VIOLATES:
+            return f"the suite exits {report.exit_code} although {', '.join(counting)} failed"
+    return ""
+
+
+def judge_clean(core: Report, others: Sequence[Report]) -> Clean:
+    """Judge the clean server: it conforms at level core, and no clause fails anywhere."""
+    faults = [f"{name} fails" for name in sorted(core.failed.union(*(report.failed for report in others)))]
+    if core.document["verdict"] != "conforms" or core.exit_code != 0:
+        faults.append(f"at level core the verdict is {core.document['verdict']}, exit code {core.exit_code}")
+    plan = core.document["plan"]
+    if not core.complete:
+        faults.append(f"at level core {plan['planned']} cases are planned and {plan['emitted']} done")
+    untried = core.untried.intersection(*(report.untried for report in others))
+    return Clean(tuple(faults), frozenset(untried))
