@@ -44,14 +44,22 @@ def legacy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         process.terminate()
 
 
-def run(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
+def run(pytester: pytest.Pytester, *arguments: str, plugins: tuple[str, ...] = ()) -> pytest.RunResult:
+    """Pytest with our plugin and these, and no other that happens to be installed: that takes seconds each time."""
+    pytester._monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    named = [part for plugin in ("conformance.pytest_plugin", *plugins) for part in ("-p", plugin)]
+    return run_with_all(pytester, *named, *arguments)
+
+
+def run_with_all(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
+    """Pytest as it comes, with all that is installed."""
     pytester.makepyprojecttoml("[tool.pytest.ini_options]\naddopts = '--strict-markers -W ignore'")
     return pytester.runpytest_subprocess("--pyargs", "conformance", *arguments, timeout=90)
 
 
 def test_bundled_reference_is_green(pytester: pytest.Pytester) -> None:
     """Every case is an item with a stable id, all pass on the reference, and JUnit and Allure get their share."""
-    result = run(pytester, "--backend", "reference", "-v", "--junitxml", "j.xml", "--alluredir", "allure")
+    result = run_with_all(pytester, "--backend", "reference", "-v", "--junitxml", "j.xml", "--alluredir", "allure")
     assert result.ret == 0
     assert set(result.parseoutcomes()) == {"passed"}
     result.stdout.fnmatch_lines(
@@ -111,7 +119,7 @@ def test_closed_backend_is_said_once_for_each_item(pytester: pytest.Pytester, cl
 
 def test_one_worker_of_xdist_plays_all(pytester: pytest.Pytester, closed: str) -> None:
     """Under -n all items go to one worker, so that there is one run."""
-    result = run(pytester, "--backend", closed, "--backend-token", TOKEN, "-n", "2", "-v", "-p", "no:allure_pytest")
+    result = run(pytester, "--backend", closed, "--backend-token", TOKEN, "-n", "2", "-v", plugins=("xdist",))
     assert len(set(re.findall(r"\[gw\d\]", result.stdout.str()))) == 1
     assert set(result.parseoutcomes()) == {"failed"}
 
@@ -153,5 +161,5 @@ def test_costs_nothing_without_backend() -> None:
 def test_changes_nothing_without_backend(pytester: pytest.Pytester) -> None:
     """Someone else's tests, even in a directory called conformance, are collected as ever."""
     pytester.makepyfile(**{"conformance/test_theirs": "def test_theirs(): pass"})
-    result = pytester.runpytest_subprocess("conformance", "-q", "-W", "ignore")
+    result = pytester.runpytest_subprocess("conformance", "-q", "-W", "ignore", "-p", "no:schemathesis")
     assert result.parseoutcomes() == {"passed": 1}
