@@ -96,7 +96,7 @@ class Server(uvicorn.Server):
 
 
 def make_server(app: ASGIApp, started: Callable[[], None]) -> Server:
-    """Configure uvicorn: no compression, no access log (it would hold tokens), no pings of its own.
+    """Configure uvicorn: no compression, no logs of its own (they would hold tokens), no pings of its own.
 
     Without its pings the heartbeat time-out is the one judge of a silent agent (DIS-3).
     """
@@ -111,6 +111,7 @@ def make_server(app: ASGIApp, started: Callable[[], None]) -> Server:
         lifespan="on",
         log_config=None,
         access_log=False,
+        log_level="critical",
         server_header=False,
         timeout_graceful_shutdown=1,
         timeout_keep_alive=65,

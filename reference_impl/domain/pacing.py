@@ -38,34 +38,38 @@ class Pacer:
 
 
 class RateLimit:
-    """Counts the messages of one connection (WSX-6).
+    """Counts the messages of one connection, second by second (WSX-6).
 
-    Twice the limit within two seconds is allowed; the rest is excess. A second that holds excess
-    is a strike; ten strikes with no quiet spell of ten seconds between them end the connection.
+    A second may hold twice the limit once; the second after one over the limit may hold the limit
+    only. The rest is excess. A second that holds excess is a strike; ten strikes, with no ten
+    seconds in between that hold none, end the connection.
     """
 
-    STRIKES: Final = 10
-    _QUIET: Final = 10.0
+    _STRIKES: Final = 10
     _ANSWER_EVERY: Final = 0.5
 
     def __init__(self, per_second: int, window_s: float = 2.0) -> None:
-        self._window = window_s
-        self._accepted: deque[float] = deque(maxlen=max(1, round(per_second * window_s)))
+        self._slot = window_s / 2
+        self._limit = max(1, round(per_second * self._slot))
+        self._begun = float("-inf")
+        self._before = 0
+        self._count = 0
         self._strikes = 0
-        self._second = float("-inf")
+        self._struck = float("-inf")
         self._answered = float("-inf")
 
     def accept(self, now: float) -> bool:
         """Count one message; False means it is excess and must be dropped."""
-        accepted = self._accepted
-        if len(accepted) < (accepted.maxlen or 1) or accepted[0] <= now - self._window:
-            accepted.append(now)
+        if now - self._begun >= 2 * self._slot:
+            self._begun, self._before, self._count = now, 0, 0
+        elif now - self._begun >= self._slot:
+            self._begun, self._before, self._count = self._begun + self._slot, self._count, 0
+        self._count += 1
+        if self._count <= (self._limit if self._before > self._limit else 2 * self._limit):
             return True
-        if now - self._second >= self._QUIET:
-            self._strikes = 0
-        if now - self._second >= 1.0:
-            self._second = now
-            self._strikes += 1
+        if self._struck < self._begun:
+            self._strikes = 1 if now - self._struck > self._STRIKES * self._slot else self._strikes + 1
+            self._struck = now
         return False
 
     def answer_due(self, now: float) -> bool:
@@ -78,8 +82,8 @@ class RateLimit:
     @property
     def exhausted(self) -> bool:
         """Whether ten seconds held excess, which ends the connection with 4004."""
-        return self._strikes >= self.STRIKES
+        return self._strikes >= self._STRIKES
 
     def retry_after(self, now: float) -> float:
         """Seconds until a message is accepted again."""
-        return round(max(0.0, self._accepted[0] + self._window - now), 3)
+        return round(max(0.001, self._begun + self._slot - now), 3)

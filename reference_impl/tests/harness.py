@@ -7,6 +7,7 @@ import itertools
 import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import aiohttp
 import jwt
@@ -128,7 +129,7 @@ class World:
 
     async def socket(self, path: str, user: str = "alice", query: str = "", token: str | None = None) -> Socket:
         """Open a socket."""
-        where = f"{self.url.replace('http', 'ws')}{path}?token={token or signed(user)}{query}"
+        where = f"{self.url.replace('http', 'ws')}{path}?token={quote(token or signed(user))}{query}"
         opened = await websockets.connect(where, max_size=None, ping_interval=None)
         self._open.append(opened)
         return Socket(opened)
