@@ -55,7 +55,7 @@ def result(*events: CaseFinished, rules: dict[str, Rule] | None = None, **facts:
     ledger = Ledger(all_rules() if rules is None else rules)
     for event in events:
         ledger.take(event)
-    cases = tuple(Case(e.case, Provocation(nothing), ()) for e in events[1:])  # type: ignore[arg-type]
+    cases = tuple(Case(e.case, Provocation(nothing), ()) for e in events[1:])
     plan = Plan(cases, frozenset(ledger.rules), {})
     usual: dict[str, Any] = {"target": Target(URL), "level": "core", "seed": 4, "seconds": 3.14}
     return conclude(ledger, plan, contract=load_contract(), **(usual | facts))

@@ -61,7 +61,7 @@ def finished(timeline: Timeline, case: str = "disconnect/agent-leaves") -> CaseF
 
 
 def written(tmp_path: Path, timeline: Timeline, **options: Any) -> Path:
-    facts = {"seed": 7, "target": "http://x", "level": "core", "directory": tmp_path}
+    facts: dict[str, Any] = {"seed": 7, "target": "http://x", "level": "core", "directory": tmp_path}
     return save(finished(timeline), **(facts | options))
 
 
