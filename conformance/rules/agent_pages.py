@@ -162,6 +162,8 @@ def counted(count: Count, t: Timeline) -> Iterator[Finding]:
     if any(_is_true(_total(e), matches) for e, matches in count.answers):
         return
     e, matches = count.answers[-1]
+    if not isinstance(e.value, dict) or "data" not in e.value:
+        return
     total = _total(e)
     clauses: tuple[str, ...] = ("AGT-13",) if e.query.keys() & {"type", "status"} else ("AGT-9", "ENV-1")
     says = "pagination.total is not the number of all matches: clients never ask for the next page"
