@@ -49,6 +49,7 @@ def serve(  # noqa: PLR0913, PLR0917 - one argument per option
         _refuse(f"There is no defect {', '.join(sorted(unknown))}; there are: {', '.join(names())}")
     gc.disable()  # nothing that importing makes is garbage: a tenth of the start
     from reference_impl.run import Listening, run  # noqa: PLC0415 - see the module's first line
+    from reference_impl.store import UnusableDatabaseError  # noqa: PLC0415
 
     def listening(told: Listening) -> None:
         gc.enable()
@@ -65,6 +66,8 @@ def serve(  # noqa: PLR0913, PLR0917 - one argument per option
             listening=listening,
             exit_with_stdin=exit_with_stdin,
         )
+    except UnusableDatabaseError as error:
+        _refuse(str(error), code=1)
     except OSError as error:
         _refuse(f"Cannot listen on {host}:{port}: {error.strerror or error}", code=1)
 
@@ -89,15 +92,20 @@ def migrate(
     """Bring a database to the newest schema."""
     import asyncio  # noqa: PLC0415 - see the module's first line
 
-    from reference_impl.store.database import database_url, make_engine  # noqa: PLC0415
+    from reference_impl.store import UnusableDatabaseError  # noqa: PLC0415
+    from reference_impl.store.database import database_url, make_engine, told  # noqa: PLC0415
     from reference_impl.store.migrate import downgrade, upgrade  # noqa: PLC0415
 
     async def work() -> None:
         engine = make_engine(database_url(db or _settings({}).database_url))
-        await (downgrade if down else upgrade)(engine)
+        with told(engine):
+            await (downgrade if down else upgrade)(engine)
         await engine.dispose()
 
-    asyncio.run(work())
+    try:
+        asyncio.run(work())
+    except UnusableDatabaseError as error:
+        _refuse(str(error), code=1)
 
 
 @app.command()
@@ -105,12 +113,15 @@ def prove(
     only: Annotated[str, typer.Option(metavar="GLOB", help="Only these defects; commas part several.")] = "",
     jobs: Annotated[int, typer.Option(help="How many servers are judged at a time.", min=1, max=64)] = 2,
     report: Annotated[str, typer.Option(metavar="DIR", help="Write kill-matrix.json and .md there.")] = "",
+    every_clause: Annotated[  # noqa: FBT002
+        bool, typer.Option("--every-clause", help="Not only the core's clauses and those a defect names; slow.")
+    ] = False,
 ) -> None:
     """Prove the suite: it must find every defect, each on the clauses it names, and nothing in the clean server."""
     from reference_impl.prove.command import prove as work  # noqa: PLC0415 - see the module's first line
 
     try:
-        code = work(only, jobs, report)
+        code = work(only, jobs, report, every_clause=every_clause)
     except OSError as error:
         _refuse(f"Cannot write to {report}: {error.strerror or error}")
     else:

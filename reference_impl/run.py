@@ -44,6 +44,7 @@ def run(  # noqa: PLR0913 - what the command line knows
     Raises:
         ValueError: a defect has no such name.
         OSError: the port cannot be had.
+        UnusableDatabaseError: the database cannot be opened.
     """
     chosen = load(defects)
     parts: Parts = reduce(lambda parts, defect: defect.apply(parts), chosen, make_parts(settings))
@@ -61,6 +62,7 @@ def run(  # noqa: PLR0913 - what the command line knows
     if exit_with_stdin:
         threading.Thread(target=_stop_with_stdin, args=(server,), daemon=True).start()
     with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
+        runner.run(parts.database.start())  # here, where a failure can still be told in one sentence
         runner.run(server.serve(sockets=[listener]))
 
 

@@ -39,6 +39,10 @@ class Taken(Exception):  # noqa: N818 - it is an answer
     """The agent id belongs to another user (CON-5)."""
 
 
+class UnusableDatabaseError(Exception):
+    """The database cannot be opened; the message is one sentence for a person."""
+
+
 class AgentStore(Protocol):
     """The agents of all users.
 
@@ -89,7 +93,11 @@ class Database(Protocol):
     """The life of the store."""
 
     async def start(self) -> None:
-        """Open it, bring its schema up to date."""
+        """Open it, bring its schema up to date.
+
+        Raises:
+            UnusableDatabaseError: it cannot be opened.
+        """
 
     async def ping(self) -> None:
         """Raise if it does not answer (HLT-1)."""

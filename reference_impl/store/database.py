@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import orjson
 from sqlalchemy import event, text
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, InvalidRequestError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from reference_impl.store import UnusableDatabaseError
 from reference_impl.store.migrate import upgrade
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from reference_impl.store.group_commit import GroupCommit
 
 
 def database_url(given: str) -> URL:
     """Read a URL or the path of an SQLite file, and choose the asynchronous driver."""
-    url = make_url(given if "://" in given else f"sqlite:///{given}")
+    try:
+        url = make_url(given if "://" in given else f"sqlite:///{given}")
+    except ArgumentError:
+        raise UnusableDatabaseError("The database URL cannot be read") from None
     drivers = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
     return url.set(drivername=drivers.get(url.drivername, url.drivername))
 
@@ -30,10 +38,28 @@ def make_engine(url: URL) -> AsyncEngine:
         "pool_size": 4,  # readers; SQLite has one writer, and so have we
         "max_overflow": 4,
     }
-    engine = create_async_engine(url, **options)
+    try:
+        engine = create_async_engine(url, **options)
+    except (ArgumentError, InvalidRequestError, ModuleNotFoundError) as error:
+        raise UnusableDatabaseError(f"No driver for a {url.get_backend_name()} database: {error}") from None
     if engine.dialect.name == "sqlite":
         event.listen(engine.sync_engine, "connect", _pragmas)
     return engine
+
+
+@contextmanager
+def told(engine: AsyncEngine) -> Iterator[None]:
+    """Turn what goes wrong inside into one sentence, without the password.
+
+    Raises:
+        UnusableDatabaseError: with that sentence.
+    """
+    try:
+        yield
+    except (SQLAlchemyError, OSError) as error:
+        reason = getattr(error, "orig", None) or error
+        shown = engine.url.render_as_string(hide_password=True)
+        raise UnusableDatabaseError(f"Cannot use the database {shown}: {reason}") from error
 
 
 def _pragmas(connection: Any, _record: object) -> None:
@@ -52,7 +78,8 @@ class SqlDatabase:
 
     async def start(self) -> None:
         """Bring the schema up to date."""
-        await upgrade(self._engine)
+        with told(self._engine):
+            await upgrade(self._engine)
 
     async def ping(self) -> None:
         """Raise if the database does not answer (HLT-1)."""

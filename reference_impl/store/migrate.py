@@ -8,10 +8,11 @@ now and marked as up to date; a test holds that against the migrations.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from sqlalchemy import Connection, inspect, text
 
+from reference_impl.store import UnusableDatabaseError
 from reference_impl.store.tables import metadata
 
 if TYPE_CHECKING:
@@ -39,15 +40,20 @@ def _upgrade(connection: Connection) -> None:
     if not tables:
         _create(connection)
     elif _VERSIONS not in tables or _version(connection) != HEAD:
-        from alembic import command  # noqa: PLC0415 - see the module's first lines
-
-        command.upgrade(_config(connection), "head")
+        _alembic(connection, "upgrade", "head")
 
 
 def _downgrade(connection: Connection) -> None:
-    from alembic import command  # noqa: PLC0415 - see the module's first lines
+    _alembic(connection, "downgrade", "-1")
 
-    command.downgrade(_config(connection), "-1")
+
+def _alembic(connection: Connection, step: Literal["upgrade", "downgrade"], to: str) -> None:
+    from alembic import command, util  # noqa: PLC0415 - see the module's first lines
+
+    try:
+        getattr(command, step)(_config(connection), to)
+    except util.CommandError as error:
+        raise UnusableDatabaseError(f"Cannot {step} the database: {error}") from error
 
 
 def _create(connection: Connection) -> None:

@@ -94,3 +94,14 @@ def test_migrate_up_and_down(tmp_path: Path) -> None:
         with sqlite3.connect(path) as connection:
             versions.append(connection.execute("SELECT version_num FROM alembic_version").fetchall())
     assert versions == [[("0002",)], [("0001",)]]
+
+
+def test_unusable_databases_are_one_sentence(tmp_path: Path) -> None:
+    """A database that cannot be used ends with 1 and one sentence, without its password."""
+    for command, url in (
+        ("serve", str(tmp_path / "missing" / "db")),
+        ("migrate", "nonsense://user:hidden@host/db"),
+    ):
+        result = ran(command, "--db", url)
+        assert (result.returncode, result.stderr.count("\n")) == (1, 1), result.stderr
+        assert "hidden" not in result.stderr
