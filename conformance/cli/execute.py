@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from contextlib import asynccontextmanager, suppress
@@ -14,11 +15,13 @@ from conformance.report import parse_report, write_report
 from conformance.target import Target, TargetError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
+    from conformance.engine.events import RunEvent
     from conformance.engine.result import Result
     from conformance.engine.run import Run
     from conformance.redact import Redactor
+    from conformance.report.terminal import Terminal
 
 BUNDLED = "reference"
 
@@ -38,12 +41,7 @@ def execute(target: str | None, said: Mapping[str, Any]) -> int:
     """A whole run; gives the exit code."""
     settings = settings_of(target, said)
     reports = [parse_report(option) for option in settings.get("report", [])]
-    result, redactor = asyncio.run(_run(settings))
-    for kind, path in reports:
-        write_report(kind, path, result, redactor)
-        if not settings.get("quiet"):
-            sys.stderr.write(f"{kind} report: {path}\n")
-    return result.exit_code
+    return asyncio.run(_run(settings, reports)).exit_code
 
 
 @asynccontextmanager
@@ -58,7 +56,7 @@ async def _target(settings: Mapping[str, Any]) -> AsyncIterator[Target]:
         yield found
 
 
-async def _run(settings: Mapping[str, Any]) -> tuple[Result, Redactor]:
+async def _run(settings: Mapping[str, Any], reports: Sequence[tuple[str, Path]]) -> Result:
     loading = asyncio.create_task(asyncio.to_thread(_load))
     async with _target(settings) as target:
         await loading
@@ -86,10 +84,28 @@ async def _run(settings: Mapping[str, Any]) -> tuple[Result, Redactor]:
         with Terminal(redactor, quiet=bool(settings.get("quiet"))) as terminal, _interruptible(run):
             async for event in run.events():
                 if isinstance(event, RunFinished):
-                    save_failures(event.result, redactor)
                     result = event.result
-                terminal.take(event)
-        return result, redactor
+                    save_failures(result, redactor)
+                    write_reports(reports, result, redactor, quiet=bool(settings.get("quiet")))
+                tell(terminal, event)
+        return result
+
+
+def write_reports(reports: Sequence[tuple[str, Path]], result: Result, redactor: Redactor, *, quiet: bool) -> None:
+    """Every report asked for, before anything is printed: a reader who leaves early does not cost them."""
+    for kind, path in reports:
+        write_report(kind, path, result, redactor)
+        if not quiet:
+            sys.stderr.write(f"{kind} report: {path}\n")
+
+
+def tell(terminal: Terminal, event: RunEvent) -> None:
+    """Hands an event to the terminal; when nobody reads there any more (`| head -1`), the verdict still stands."""
+    try:
+        terminal.take(event)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _load() -> None:

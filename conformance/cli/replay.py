@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from conformance.cli.execute import execute
+from conformance.cli.execute import execute, tell, write_reports
 from conformance.contract import load_contract
-from conformance.engine.events import CaseFinished
-from conformance.engine.plan import PREFLIGHT, Case, Plan
 from conformance.engine.conclude import Ledger, conclude
+from conformance.engine.events import CaseFinished, RunFinished
+from conformance.engine.plan import PREFLIGHT, Case, Plan
 from conformance.judge import judge_all
 from conformance.redact import Redactor
-from conformance.report import parse_report, write_report
+from conformance.report import parse_report
 from conformance.report.terminal import Terminal
 from conformance.rule import Provocation
 from conformance.rules import all_rules
@@ -46,10 +46,9 @@ def replay_recorded(file: Path, said: Mapping[str, Any]) -> int:
         seed=saved.seed,
         seconds=saved.timeline.end,
     )
-    redactor = Redactor()
-    Terminal(redactor, quiet=bool(said.get("quiet"))).show(result)
-    for kind, path in (parse_report(option) for option in said.get("report", ())):
-        write_report(kind, path, result, redactor)
+    redactor, quiet = Redactor(), bool(said.get("quiet"))
+    write_reports([parse_report(option) for option in said.get("report", ())], result, redactor, quiet=quiet)
+    tell(Terminal(redactor, quiet=quiet), RunFinished(result))
     return result.exit_code
 
 

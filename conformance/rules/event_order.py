@@ -100,10 +100,16 @@ def lives(t: Timeline) -> Iterator[Life]:
             continue
         for dashboard in watchers(t, agent.user, agent.init):
             told = dashboard.about(agent.agent_id or "", "AGENT_STATUS", "AGENT_DISCONNECT", after=agent.accepted.seq)
-            during = [f for f in told if f.at < agent.until]
+            during = [f for f in told if f.at < _surely_alive_until(agent)]
             live = [i for i, f in enumerate(during) if reading.status(f.payload) == "ONLINE"]
             if live:
                 yield Life(agent, dashboard, during[live[0] :])
+
+
+def _surely_alive_until(agent: Connection) -> float:
+    """When a backend ends a socket, dashboards may be told before the agent's side sees its end."""
+    by_backend = agent.closed is not None and agent.closed.by == "backend"
+    return agent.until - 1.0 if by_backend else agent.until
 
 
 def steady(life: Life, t: Timeline) -> Iterator[Finding]:
@@ -153,6 +159,15 @@ def one_each(s: Scene) -> None:
     agent.closes()
     dashboard.told("a1", status="OFFLINE", metrics=s.metrics | {"commandsExecuted": 13})
     dashboard.told_gone("a1")
+
+
+def cut_by_the_backend(s: Scene) -> None:
+    dashboard, agent = s.dashboard(), s.agent("a1")
+    dashboard.told("a1")
+    s.wait(2)
+    dashboard.told("a1", status="OFFLINE")
+    dashboard.told_gone("a1")
+    agent.closes(by="backend", code=1009)
 
 
 def three_each(s: Scene) -> None:
@@ -234,7 +249,7 @@ RULES = (
         judges="A connected agent that was shown ONLINE is not shown as gone while its socket lives.",
         when=lives,
         check=steady,
-        good=(one_each,),
+        good=(one_each, cut_by_the_backend),
         bad=(flicker,),
         cases=(reconnects,),
     ),
