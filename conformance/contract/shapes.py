@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import jsonschema_rs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from jsonschema.protocols import Validator
 
@@ -35,6 +35,35 @@ class Violation:
 
 def _pointer(path: Any) -> str:
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
+
+
+WANTED: Mapping[str, Callable[[dict[str, Any]], str]] = {
+    "type": lambda k: " or ".join(map(str, k["types"])),
+    "enum": lambda k: " or ".join(map(str, k["options"])),
+    "const": lambda k: str(k["expected_value"]),
+    "pattern": lambda k: f"text like {k['pattern']}",
+    "format": lambda k: f"a {k['format']}",
+    "minimum": lambda k: f"at least {k['limit']}",
+    "maximum": lambda k: f"at most {k['limit']}",
+    "exclusiveMinimum": lambda k: f"more than {k['limit']}",
+    "exclusiveMaximum": lambda k: f"less than {k['limit']}",
+    "minLength": lambda k: f"at least {k['limit']} characters",
+    "maxLength": lambda k: f"at most {k['limit']} characters",
+    "minItems": lambda k: f"at least {k['limit']} items",
+    "maxItems": lambda k: f"at most {k['limit']} items",
+    "falseSchema": lambda _: "absent",
+    "not": lambda _: "something else",
+    "uniqueItems": lambda _: "no item twice",
+}
+"""Keyword → what it wants, in words, from the facts of the error."""
+
+
+def _wanted(keyword: str, error: jsonschema_rs.ValidationError) -> str:
+    words = WANTED.get(str(error.kind.name), WANTED.get(keyword))
+    try:
+        return words(error.kind.as_dict()) if words else str(error.message)
+    except KeyError:  # an error that tells other facts than we know of is told in the validator's own words
+        return str(error.message)
 
 
 def _value_at(value: Any, path: Any) -> Any:
@@ -75,9 +104,9 @@ class Shapes:
         keyword = str(error.schema_path[-1]) if error.schema_path else "schema"
         pointer = _pointer(path)
         if keyword == "required":
-            name = str(error.message).split('"')[1] if '"' in str(error.message) else "?"
+            name = str(error.kind.as_dict()["property"])
             return Violation(f"{pointer}/{name}", "required", f"a field {name}", "nothing")
-        return Violation(pointer, keyword, str(error.message), _value_at(value, path))
+        return Violation(pointer, keyword, _wanted(keyword, error), _value_at(value, path))
 
     def _fast_validator(self, name: str) -> jsonschema_rs.Draft202012Validator:
         if name not in self._fast:
