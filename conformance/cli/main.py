@@ -33,7 +33,7 @@ Seed = Annotated[int | None, typer.Option(help="Same seed, same plan. [default: 
 MaxTime = Annotated[
     float | None, typer.Option(min=1, help="Seconds after which the run ends with what it has. [default: 300]")
 ]
-Report = Annotated[list[str] | None, typer.Option(metavar="KIND=FILE", help="json, junit or html; repeatable.")]
+Report = Annotated[list[str] | None, typer.Option(metavar="KIND=FILE", help="json, junit, html or svg; repeatable.")]
 Token = Annotated[str | None, typer.Option(envvar="ONSEMBL_TOKEN", show_envvar=True, help="Access token of a user.")]
 SecondToken = Annotated[
     str | None, typer.Option(envvar="ONSEMBL_SECOND_TOKEN", show_envvar=True, help="Access token of another user.")

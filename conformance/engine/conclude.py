@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from conformance.target import Target
 
 
+NOT_REACHED = "the run ended before it came to this"
+NO_OCCASION = "nothing in this run gave occasion for {}"
+
+
 @dataclass(slots=True)
 class Ledger:
     """Collects what finished cases say, rule by rule."""
@@ -62,7 +66,7 @@ def conclude(  # noqa: PLR0913 - the facts of a run, by name
     stopped: str = "",
 ) -> Result:
     """The result of what was judged."""
-    court = _Court(ledger, plan, target, level)
+    court = _Court(ledger, plan, target, level, cut=bool(stopped))
     clauses = {c.id: court.clause(c) for c in contract.clauses.values()}
     problems, stalls = ledger.problems(), ledger.stalls()
     emitted = len(ledger.finished)
@@ -87,7 +91,8 @@ def conclude(  # noqa: PLR0913 - the facts of a run, by name
 class _Court:
     """Decides, clause by clause, from one run's ledger."""
 
-    def __init__(self, ledger: Ledger, plan: Plan, target: Target, level: str) -> None:
+    def __init__(self, ledger: Ledger, plan: Plan, target: Target, level: str, *, cut: bool) -> None:
+        self._cut = cut
         self._ledger = ledger
         self._plan = plan
         self._target = target
@@ -122,7 +127,7 @@ class _Court:
             return "not_exercised", "no rule judges it yet"
         lacking = {r.id: reason for r in rules if (reason := self._lacking(r)) is not None}
         if silent := self._silent(rules, lacking):
-            return "not_exercised", f"nothing in this run gave occasion for {', '.join(silent)}"
+            return "not_exercised", NOT_REACHED if self._cut else NO_OCCASION.format(", ".join(silent))
         if len(lacking) == len(rules):
             return "not_exercised", "; ".join(f"{r} needs {reason}" for r, reason in lacking.items())
         return "passed", "; ".join(f"not tried, for want of {reason}: {r}" for r, reason in lacking.items())

@@ -37,7 +37,13 @@ def _html(result: Result, redactor: Redactor) -> str:
     return html.write(result, redactor)
 
 
-WRITERS: Final[Mapping[str, Writer]] = {"json": _json, "junit": _junit, "html": _html}
+def _svg(result: Result, redactor: Redactor) -> str:
+    from conformance.report import terminal  # noqa: PLC0415 - as above
+
+    return terminal.picture(result, redactor)
+
+
+WRITERS: Final[Mapping[str, Writer]] = {"json": _json, "junit": _junit, "html": _html, "svg": _svg}
 """Kind of report → what makes its content."""
 
 

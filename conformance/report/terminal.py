@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import textwrap
 import time
@@ -143,6 +144,14 @@ def lines(result: Result, redactor: Redactor, *, width: int, quiet: bool = False
         yield from Page(facts, width).lines()
 
 
+def picture(result: Result, redactor: Redactor, *, width: int = 100) -> str:
+    """What the terminal shows of a result, as an SVG picture."""
+    console = Console(record=True, width=width, file=io.StringIO(), force_terminal=True, color_system="truecolor")
+    for line in lines(result, redactor, width=width):
+        console.print(line, soft_wrap=True)
+    return console.export_svg(title="conformance run", unique_id="conformance")
+
+
 class Page:
     """What stands below the answer."""
 
@@ -185,19 +194,26 @@ class Page:
                 yield from self._wrapped(f"• {self._facts.breach(breach).says} (see {home})", "  ")
         fresh = alike(self._facts.breach(b) for b in c.breaches if id(b) not in self._seen)
         self._seen |= {id(b): self._seen.get(id(b), c.clause.id) for b in c.breaches}
-        for same in fresh[:BREACHES]:
-            yield Text()
-            yield from self.breach(same, c.clause.id)
+        shown = fresh[:BREACHES]
+        for same, following in zip(shown, [*shown[1:], None], strict=False):
+            together = following is not None and _origin(following) == _origin(same)
+            yield from self.breach(same, c.clause.id, more_follow=together)
         if len(fresh) > BREACHES:
             yield Text(f"  … and {len(fresh) - BREACHES} more ways, in the HTML and JSON reports", "dim")
 
-    def breach(self, same: list[Shown], clause_id: str) -> Iterable[Text]:
-        """One breach with its evidence, and the other places where it showed."""
+    def breach(self, same: list[Shown], clause_id: str, *, more_follow: bool = False) -> Iterable[Text]:
+        """One breach with its evidence, and the other places where it showed.
+
+        Breaches that one rule found in one case stand together; how often, whose fault and how to play them again is
+        said once, after the last of them.
+        """
         shown = same[0]
+        yield Text()
         yield from self._wrapped(f"• {shown.says}", "  ", "bold")
         for name, value in _rows(same, clause_id):
-            yield from self._wrapped(value, f"    {name:<9} ", first_style="dim")
-        if shown.replay:
+            if not (more_follow and name in {"seen", "rule"}):
+                yield from self._wrapped(value, f"    {name:<9} ", first_style="dim")
+        if shown.replay and not more_follow:
             yield Text.assemble("    ", (shown.replay, "cyan"), no_wrap=True)
 
     def _beyond(self) -> Iterable[Text]:
@@ -233,6 +249,10 @@ class Page:
         for number, line in enumerate(folded):
             head = len(indent) if number == 0 else 0
             yield Text.assemble((line[:head], first_style or style), (line[head:], style))
+
+
+def _origin(same: list[Shown]) -> tuple[str, str]:
+    return same[0].rule, same[0].replay
 
 
 def _rows(same: list[Shown], clause_id: str) -> Iterable[tuple[str, str]]:
