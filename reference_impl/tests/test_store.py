@@ -1,0 +1,118 @@
+"""What was read once is never older at the next read, in whatever order writes come to be committed (AGT-7, HB-2)."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from reference_impl.clock import SystemClock, Timer
+from reference_impl.domain.agents import Agent, Metrics
+from reference_impl.domain.vocabulary import AgentStatus, AgentType
+from reference_impl.logs import make_log
+from reference_impl.store import AgentQuery, Taken
+from reference_impl.store.buffered import BufferedAgents
+from reference_impl.store.database import database_url, make_engine
+from reference_impl.store.group_commit import GroupCommit
+from reference_impl.store.migrate import upgrade
+from reference_impl.store.sql import SqlAgents
+
+ONLINE = Agent("a1", "alice", "Ada", AgentType.CLAUDE, AgentStatus.ONLINE, "1.0", ("basic",), 1000, 1000)
+BEATEN = replace(ONLINE, updated_at=2000, last_heartbeat=2000, metrics=Metrics(3, 60, 256, 12.5, 2000))
+OFFLINE = replace(BEATEN, updated_at=3000, status=AgentStatus.OFFLINE)
+
+
+class StillClock(SystemClock):
+    """Nothing happens by itself: a test flushes when it wants to."""
+
+    def call_later(self, _delay: float, _call: Callable[[], None]) -> Timer:
+        return asyncio.get_running_loop().call_later(3600, lambda: None)
+
+
+class Store:
+    """The buffer over real SQL, whose one writer can be held up."""
+
+    def __init__(self, path: Path) -> None:
+        self.engine = make_engine(database_url(str(path)))
+        self.commits = GroupCommit(self.engine)
+        self.sql = SqlAgents(self.engine, self.commits)
+        self.clock = StillClock()
+        self.agents = BufferedAgents(self.sql, self.clock, make_log("error"), 0.2)
+
+    @asynccontextmanager
+    async def held_up(self) -> AsyncIterator[None]:
+        """What is written inside is committed only after the block."""
+        begun, go = asyncio.Event(), asyncio.Event()
+
+        async def hold(_connection: AsyncConnection) -> None:
+            begun.set()
+            await go.wait()
+
+        holding = asyncio.create_task(self.commits.write(hold))
+        await begun.wait()
+        yield
+        go.set()
+        await holding
+
+
+@pytest_asyncio.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    made = Store(tmp_path / "agents.sqlite3")
+    await upgrade(made.engine)
+    await made.agents.save(ONLINE)
+    yield made
+    await made.commits.close()
+    await made.engine.dispose()
+
+
+async def test_flush_never_undoes_a_save(store: Store) -> None:
+    """Heartbeats flushed while a whole agent is being written do not come after it."""
+    store.agents.beat(BEATEN)
+    async with store.held_up():
+        save = asyncio.create_task(store.agents.save(OFFLINE))
+        await asyncio.sleep(0)
+        flush = asyncio.create_task(store.agents.flush())
+        await asyncio.sleep(0)
+    await asyncio.gather(save, flush)
+    assert await store.agents.get("a1") == OFFLINE
+    assert (await store.agents.page(AgentQuery("alice"))).agents == [OFFLINE]
+    assert await store.sql.get("a1") == OFFLINE
+
+
+async def test_heartbeat_is_seen_while_a_save_waits(store: Store) -> None:
+    """Until the whole agent is committed, reads go on seeing the heartbeat that it takes the place of."""
+    store.agents.beat(BEATEN)
+    async with store.held_up():
+        save = asyncio.create_task(store.agents.save(OFFLINE))
+        await asyncio.sleep(0)
+        assert await store.agents.get("a1") == BEATEN
+        assert await store.agents.all_of("alice") == [BEATEN]
+    await save
+    assert await store.agents.all_of("alice") == [OFFLINE]
+
+
+async def test_heartbeat_survives_a_save_that_fails(store: Store) -> None:
+    """What the failed write would have held waits again, and is written at the next flush."""
+    store.agents.beat(BEATEN)
+    with pytest.raises(Taken):
+        await store.agents.save(replace(OFFLINE, user_id="bob"))
+    assert await store.agents.get("a1") == BEATEN
+    await store.agents.flush()
+    assert await store.sql.get("a1") == BEATEN
+
+
+async def test_later_heartbeat_outlives_an_earlier_save(store: Store) -> None:
+    """A heartbeat that comes while an agent is being written is newer than what is written, and is kept."""
+    later = replace(OFFLINE, updated_at=4000, last_heartbeat=4000)
+    async with store.held_up():
+        save = asyncio.create_task(store.agents.save(OFFLINE))
+        await asyncio.sleep(0)
+        store.agents.beat(later)
+    await save
+    assert await store.agents.get("a1") == later
+    await store.agents.flush()
+    assert await store.sql.get("a1") == later
