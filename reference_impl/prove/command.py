@@ -34,7 +34,7 @@ def candidates(only: str = "") -> list[Candidate]:
     ]
 
 
-def prove(only: str, jobs: int, report: str) -> int:
+def prove(only: str, jobs: int, report: str, *, every_clause: bool) -> int:
     """Prove, print, write; gives the exit code.
 
     Raises:
@@ -44,7 +44,7 @@ def prove(only: str, jobs: int, report: str) -> int:
     wanted = candidates(only)
     if report:
         Path(report).mkdir(parents=True, exist_ok=True)
-    proof = asyncio.run(_interruptible(wanted, jobs))
+    proof = asyncio.run(_interruptible(wanted, Prover(jobs, _tell, every_clause=every_clause)))
     sys.stdout.write(text(proof))
     sys.stdout.flush()
     if report:
@@ -53,9 +53,9 @@ def prove(only: str, jobs: int, report: str) -> int:
     return 0 if proof.holds else 1
 
 
-async def _interruptible(wanted: Sequence[Candidate], jobs: int) -> Proof:
+async def _interruptible(wanted: Sequence[Candidate], prover: Prover) -> Proof:
     """Ctrl-C and SIGTERM end the children; what was done is still told."""
-    task = asyncio.create_task(Prover(jobs, _tell).prove(wanted))
+    task = asyncio.create_task(prover.prove(wanted))
     loop = asyncio.get_running_loop()
     with suppress(NotImplementedError):
         for number in (signal.SIGINT, signal.SIGTERM):

@@ -44,8 +44,13 @@ class Report:
 
     @property
     def untried(self) -> frozenset[str]:
-        """The clauses that nothing was said about."""
-        return frozenset(name for name, clause in self.clauses.items() if clause["outcome"] not in JUDGED)
+        """The clauses that were not judged, or not by all that can be tried."""
+        return frozenset(name for name, one in self.clauses.items() if one["outcome"] not in JUDGED or one["why"])
+
+    @property
+    def ruled(self) -> frozenset[str]:
+        """The clauses that some rule judges."""
+        return frozenset(name for name, one in self.clauses.items() if one["rules"])
 
     @property
     def complete(self) -> bool:
@@ -85,7 +90,7 @@ class Clean:
     faults: tuple[str, ...]
     """Why it is not clean, in sentences."""
     untried: frozenset[str]
-    """The clauses that no run tried."""
+    """The clauses that no run tried in full."""
 
 
 def judge(candidate: Candidate, reports: Sequence[Report], seconds: float) -> Finding:
@@ -93,6 +98,11 @@ def judge(candidate: Candidate, reports: Sequence[Report], seconds: float) -> Fi
     failed = frozenset[str]().union(*(report.failed for report in reports))
     missed = {name: _told(name, reports) for name in candidate.clauses if name not in failed}
     return Finding(candidate, failed, missed, _wrong_exit(candidate, reports), seconds)
+
+
+def green(candidate: Candidate, reports: Sequence[Report]) -> list[str]:
+    """The clauses that it names and that have not failed yet."""
+    return [name for name in candidate.clauses if not any(name in report.failed for report in reports)]
 
 
 def _told(name: str, reports: Sequence[Report]) -> str:

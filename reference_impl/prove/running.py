@@ -11,7 +11,7 @@ import tempfile
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from reference_impl.prove.judging import Report
 
@@ -29,6 +29,20 @@ _MARGIN_S: Final = 30
 _HEARTBEAT_S: Final = 2.0
 _INIT_S: Final = 3.0
 _USERS: Final = ("alice", "bob")
+
+
+class Hurried(Protocol):
+    """A run that leaves out what takes patience."""
+
+    async def __call__(self, serve: Sequence[str], *, level: str = "full", only: Sequence[str] = ()) -> Report:
+        """Judge a fresh server."""
+
+
+class Patient(Protocol):
+    """A run that takes its time over some clauses."""
+
+    async def __call__(self, serve: Sequence[str], *, only: Sequence[str]) -> Report:
+        """Judge a fresh server."""
 
 
 class TroubleError(Exception):
