@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
 START_SECONDS = 30.0
-USERS = ("alice", "bob")
+USERS = ("alice", "bob", "carol")
 SHORT_TIMES = ("--heartbeat-interval", "2", "--init-timeout", "2")
 SHORT_TERMS: dict[str, Any] = {"heartbeat_interval": 2.0, "init_timeout": 2.0}
 """At level full the real time-outs are judged, short ones, so that nobody waits two minutes for them."""

@@ -1,1 +1,0 @@
-"""Provocations that belong to no single rule."""

@@ -1,0 +1,41 @@
+"""The handshakes of dashboards on a timeline: what was asked, and what came until the next time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from conformance.timeline import Connection, Frame, Timeline
+
+SNAPSHOT = "to-dashboard.dashboard_connected"
+
+
+class Handshake(NamedTuple):
+    """A valid DASHBOARD_INIT and what came between it and the next one."""
+
+    dashboard: Connection
+    init: Frame
+    again: bool
+    ready: Frame | None
+    snapshot: Frame | None
+
+
+def handshakes(t: Timeline) -> Iterator[Handshake]:
+    """Every valid DASHBOARD_INIT that was answered, or waited for long enough."""
+    within = t.contract.within("dashboard.init", SNAPSHOT)
+    for dashboard in t.dashboards:
+        inits = [f for f in dashboard.sent if f.type == "DASHBOARD_INIT"]
+        for index, init in enumerate(inits):
+            if not t.contract.shapes.accepts("messages/from-dashboard/DASHBOARD_INIT.json", init.payload):
+                continue
+            if init.payload.get("userId", dashboard.user) != dashboard.user:
+                continue
+            end = inits[index + 1].at if index + 1 < len(inits) else float("inf")
+            ready = next(iter(dashboard.of_kind("DASHBOARD_READY", after=init.seq, before=end)), None)
+            snapshot = next(iter(dashboard.of_kind("dashboard:connected", after=init.seq, before=end)), None)
+            watched = min(dashboard.until, end) >= init.at + within
+            cut = dashboard.closed is not None and dashboard.closed.by == "backend"
+            if (ready and snapshot) or watched or cut:
+                yield Handshake(dashboard, init, bool(index), ready, snapshot)

@@ -1,0 +1,184 @@
+"""What a snapshot says of each agent: all that a dashboard shows, and the truth (DSH-2, DSH-3)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from conformance import reading
+from conformance.handshakes import Handshake, handshakes
+from conformance.rule import Finding, Rule
+from conformance.views import Item, items_of, snapshot_items
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from conformance.scene import Scene
+    from conformance.timeline import Connection, Frame, Timeline
+    from conformance.world.world import World
+
+WITHIN = 1.0
+"""Seconds after which a lost agent must be known as lost (DIS-1)."""
+
+
+def complete(item: Item, t: Timeline) -> Iterator[Finding]:
+    """The seven fields, each of its type; metrics, where sent, are null or the four numbers."""
+    index = item.pointer.rsplit("/", 1)[-1]
+    for v in (
+        t.contract.violations("messages/to-dashboard/dashboard_connected.json", item.where.value["payload"])
+        if _enveloped(item)
+        else ()
+    ):
+        if v.keyword not in {"enum", "const"} and v.pointer.startswith(f"/agents/{index}/"):
+            name = v.pointer.rsplit("/", 1)[-1]
+            says = (
+                f"a snapshot item without {name}"
+                if v.keyword == "required"
+                else f"{name} in a snapshot item is out of shape"
+            )
+            yield Finding(says, item.where, "/payload" + v.pointer, v.expected, v.got)
+
+
+def _enveloped(item: Item) -> bool:
+    return isinstance(item.where.value, dict) and isinstance(item.where.value.get("payload"), dict)
+
+
+class Shown(NamedTuple):
+    """A snapshot and an agent of ours whose state at that moment is certain."""
+
+    snapshot: Frame
+    agent: Connection
+    live: bool
+    item: Item | None
+
+
+def known_agents(t: Timeline) -> Iterator[Shown]:
+    """For each snapshot, each agent of ours that was surely live, or surely lost, when it was made."""
+    for h in handshakes(t):
+        if h.snapshot is None or not isinstance(h.snapshot.payload.get("agents"), list):
+            continue
+        items = {i.agent_id: i for i in items_of(h.snapshot)}
+        for agent in {a.agent_id: a for a in t.agents if a.user == h.dashboard.user}.values():
+            live = _live(t, agent, h)
+            if live is not None and not _deleted(t, agent):
+                yield Shown(h.snapshot, agent, live, items.get(agent.agent_id))
+
+
+def _live(t: Timeline, agent: Connection, h: Handshake) -> bool | None:
+    """True or False where it is certain, None where a change was under way."""
+    assert h.snapshot is not None  # noqa: S101 - see known_agents
+    same = [a for a in t.agents if a.agent_id == agent.agent_id]
+    if any(a.accepted and a.accepted.seq < h.init.seq and a.until >= h.snapshot.at for a in same):
+        return True
+    ended = [a.until for a in same if a.accepted and a.accepted.seq < h.init.seq]
+    started = any(a.opened.at < h.snapshot.at and a.until > h.init.at for a in same)
+    if not ended or started:
+        return None
+    return False if max(ended) + WITHIN < h.init.at or _announced(t, agent, max(ended), h) else None
+
+
+def _announced(t: Timeline, agent: Connection, ended: float, h: Handshake) -> bool:
+    """Whether the backend itself had said that the agent is gone before the snapshot was asked for."""
+    told = (f for d in t.dashboards_of(agent.user) for f in d.about(agent.agent_id or "", "AGENT_DISCONNECT"))
+    return any(f.at > ended and f.seq < h.init.seq for f in told)
+
+
+def _deleted(t: Timeline, agent: Connection) -> bool:
+    return any(e.operation == "deleteAgent" and agent.agent_id in e.path.split("/") for e in t.exchanges)
+
+
+def true_state(shown: Shown, _t: Timeline) -> Iterator[Finding]:
+    """It is there, and OFFLINE if and only if it has no connection."""
+    evidence = tuple(e for e in (shown.agent.opened, shown.agent.accepted, shown.agent.closed) if e)
+    if shown.item is None:
+        says = "an agent of the user is missing in the snapshot"
+        yield Finding(
+            says,
+            shown.snapshot,
+            "/payload/agents",
+            "an item for each of the user's agents",
+            "none for this one",
+            evidence,
+        )
+        return
+    status = reading.status(shown.item.value)
+    if shown.live == (status == "OFFLINE"):
+        says = (
+            "the snapshot shows an agent with a live socket as OFFLINE"
+            if shown.live
+            else "the snapshot shows an agent without connection as live"
+        )
+        expected = "ONLINE" if shown.live else "OFFLINE"
+        yield Finding(says, shown.snapshot, f"{shown.item.pointer}/status", expected, status, evidence)
+
+
+def whole_items(s: Scene) -> None:
+    s.dashboard(s.item("a1"), s.item("a2", lastHeartbeat=s.born, metrics=s.metrics, further=True))
+    s.wait(3)
+
+
+def live_and_lost(s: Scene) -> None:
+    s.agent("a1")
+    s.agent("a2").closes()
+    s.wait(3)
+    s.dashboard(s.item("a1", status="ERROR"), s.item("a2", status="OFFLINE"), s.item("of-others", status="OFFLINE"))
+
+
+def changing_meanwhile(s: Scene) -> None:
+    s.agent("a1").closes()
+    s.dashboard(s.item("a1"))
+
+
+def rest_names(s: Scene) -> None:
+    s.dashboard(s.row("a1"))
+
+
+def stale(s: Scene) -> None:
+    s.agent("a1")
+    s.dashboard(s.item("a1", status="OFFLINE"))
+
+
+def forgotten(s: Scene) -> None:
+    s.agent("a1")
+    s.dashboard()
+
+
+def ghost(s: Scene) -> None:
+    s.agent("a1").closes()
+    s.wait(3)
+    s.dashboard(s.item("a1"))
+
+
+async def all_said(world: World) -> None:
+    """A dashboard says every optional field; one agent is live, one is lost."""
+    user = world.user()
+    live, lost = await user.agent(), await user.agent()
+    await live.heartbeat()
+    watching = await user.dashboard()
+    before = await lost.leave()
+    await watching.sees("AGENT_DISCONNECT", lost, since=before)
+    await user.rest.shows(lost.id, status="OFFLINE")
+    await user.dashboard()
+
+
+RULES = (
+    Rule(
+        id="snapshot.items-complete",
+        clauses=("DSH-2",),
+        judges="Every item of a snapshot has the seven fields a dashboard shows, each of its type.",
+        when=snapshot_items,
+        check=complete,
+        good=(whole_items,),
+        bad=(rest_names,),
+        cases=(all_said,),
+    ),
+    Rule(
+        id="snapshot.true-state",
+        clauses=("DSH-3",),
+        judges="A snapshot holds each agent of ours, OFFLINE if and only if it has no connection.",
+        when=known_agents,
+        check=true_state,
+        good=(live_and_lost,),
+        bad=(stale, forgotten, ghost),
+        cases=(all_said,),
+    ),
+)

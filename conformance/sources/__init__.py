@@ -1,1 +1,0 @@
-"""Timelines from elsewhere than a run of our own."""
