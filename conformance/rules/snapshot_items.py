@@ -22,24 +22,12 @@ WITHIN = 1.0
 
 def complete(item: Item, t: Timeline) -> Iterator[Finding]:
     """The seven fields, each of its type; metrics, where sent, are null or the four numbers."""
-    index = item.pointer.rsplit("/", 1)[-1]
-    for v in (
-        t.contract.violations("messages/to-dashboard/dashboard_connected.json", item.where.value["payload"])
-        if _enveloped(item)
-        else ()
-    ):
-        if v.keyword not in {"enum", "const"} and v.pointer.startswith(f"/agents/{index}/"):
-            name = v.pointer.rsplit("/", 1)[-1]
-            says = (
-                f"a snapshot item without {name}"
-                if v.keyword == "required"
-                else f"{name} in a snapshot item is out of shape"
-            )
-            yield Finding(says, item.where, "/payload" + v.pointer, v.expected, v.got)
-
-
-def _enveloped(item: Item) -> bool:
-    return isinstance(item.where.value, dict) and isinstance(item.where.value.get("payload"), dict)
+    for v in t.contract.violations("common.json#/$defs/SnapshotAgent", item.value):
+        if v.keyword in {"enum", "const"}:
+            continue
+        name = v.pointer.rsplit("/", 1)[-1]
+        fault = f"without {name}" if v.keyword == "required" else f"whose {name} is out of shape"
+        yield Finding(f"a snapshot item {fault}", item.where, item.pointer + v.pointer, v.expected, v.got)
 
 
 class Shown(NamedTuple):
