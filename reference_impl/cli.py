@@ -98,7 +98,7 @@ def migrate(
 
     async def work() -> None:
         engine = make_engine(database_url(db or _settings({}).database_url))
-        with told(engine):
+        with told(engine.url):
             await (downgrade if down else upgrade)(engine)
         await engine.dispose()
 
@@ -106,6 +106,23 @@ def migrate(
         asyncio.run(work())
     except UnusableDatabaseError as error:
         _refuse(str(error), code=1)
+
+
+@app.command()
+def evidence(
+    db: Annotated[str, typer.Option(help="A database URL, or the path of an SQLite file.")] = "",
+) -> None:
+    """Print what the API does not show, as JSON: the agents as stored, and a sample migrated up, again and back."""
+    gc.disable()  # see `serve`
+    from reference_impl.store import UnusableDatabaseError  # noqa: PLC0415 - see the module's first line
+    from reference_impl.store.evidence import as_json, collect  # noqa: PLC0415
+
+    try:
+        document = collect(db or _settings({}).database_url)
+    except UnusableDatabaseError as error:
+        _refuse(str(error), code=1)
+    else:
+        sys.stdout.buffer.write(as_json(document) + b"\n")
 
 
 @app.command()

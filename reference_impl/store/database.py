@@ -9,13 +9,14 @@ import orjson
 from sqlalchemy import event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, InvalidRequestError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from reference_impl.store import UnusableDatabaseError
 from reference_impl.store.migrate import upgrade
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
     from reference_impl.store.group_commit import GroupCommit
 
@@ -32,6 +33,8 @@ def database_url(given: str) -> URL:
 
 def make_engine(url: URL) -> AsyncEngine:
     """Make the engine; nothing is opened yet."""
+    from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415 - slow, and `evidence` does without
+
     options: dict[str, Any] = {
         "json_serializer": lambda value: orjson.dumps(value).decode(),
         "json_deserializer": orjson.loads,
@@ -48,7 +51,7 @@ def make_engine(url: URL) -> AsyncEngine:
 
 
 @contextmanager
-def told(engine: AsyncEngine) -> Iterator[None]:
+def told(url: URL) -> Iterator[None]:
     """Turn what goes wrong inside into one sentence, without the password.
 
     Raises:
@@ -58,7 +61,7 @@ def told(engine: AsyncEngine) -> Iterator[None]:
         yield
     except (SQLAlchemyError, OSError) as error:
         reason = getattr(error, "orig", None) or error
-        shown = engine.url.render_as_string(hide_password=True)
+        shown = url.render_as_string(hide_password=True)
         raise UnusableDatabaseError(f"Cannot use the database {shown}: {reason}") from error
 
 
@@ -78,7 +81,7 @@ class SqlDatabase:
 
     async def start(self) -> None:
         """Bring the schema up to date."""
-        with told(self._engine):
+        with told(self._engine.url):
             await upgrade(self._engine)
 
     async def ping(self) -> None:

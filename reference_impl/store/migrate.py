@@ -35,25 +35,26 @@ async def downgrade(engine: AsyncEngine) -> None:
         await connection.run_sync(_downgrade)
 
 
-def _upgrade(connection: Connection) -> None:
-    tables = inspect(connection).get_table_names()
-    if not tables:
-        _create(connection)
-    elif _VERSIONS not in tables or _version(connection) != HEAD:
-        _alembic(connection, "upgrade", "head")
-
-
-def _downgrade(connection: Connection) -> None:
-    _alembic(connection, "downgrade", "-1")
-
-
-def _alembic(connection: Connection, step: Literal["upgrade", "downgrade"], to: str) -> None:
+def to_version(connection: Connection, step: Literal["upgrade", "downgrade"], to: str) -> None:
+    """Go up or down to one version, inside the caller's transaction."""
     from alembic import command, util  # noqa: PLC0415 - see the module's first lines
 
     try:
         getattr(command, step)(_config(connection), to)
     except util.CommandError as error:
         raise UnusableDatabaseError(f"Cannot {step} the database: {error}") from error
+
+
+def _upgrade(connection: Connection) -> None:
+    tables = inspect(connection).get_table_names()
+    if not tables:
+        _create(connection)
+    elif _VERSIONS not in tables or _version(connection) != HEAD:
+        to_version(connection, "upgrade", "head")
+
+
+def _downgrade(connection: Connection) -> None:
+    to_version(connection, "downgrade", "-1")
 
 
 def _create(connection: Connection) -> None:
