@@ -135,10 +135,13 @@ def prove(
     ] = False,
 ) -> None:
     """Prove the suite: it must find every defect, each on the clauses it names, and nothing in the clean server."""
-    from reference_impl.prove.command import prove as work  # noqa: PLC0415 - see the module's first line
+    from reference_impl.defects import UnknownDefectError  # noqa: PLC0415 - see the module's first line
+    from reference_impl.prove.command import prove as work  # noqa: PLC0415
 
     try:
         code = work(only, jobs, report, every_clause=every_clause)
+    except UnknownDefectError as error:
+        _refuse(str(error))
     except OSError as error:
         _refuse(f"Cannot write to {report}: {error.strerror or error}")
     else:

@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reference_impl.defects import load, names
+from reference_impl.defects import UnknownDefectError, load, names
 from reference_impl.prove.judging import Candidate
 from reference_impl.prove.matrix import document, markdown, text
 from reference_impl.prove.proving import Proof, Prover
@@ -23,12 +23,12 @@ def candidates(only: str = "") -> list[Candidate]:
     """The defects whose names match; commas part several globs, none given means all.
 
     Raises:
-        ValueError: no defect matches.
+        UnknownDefectError: no defect matches.
     """
     globs = [glob.strip() for glob in only.split(",") if glob.strip()] or ["*"]
     chosen = [name for name in names() if any(fnmatchcase(name, glob) for glob in globs)]
     if not chosen:
-        raise ValueError(f"There is no defect {only!r}; there are: {', '.join(names())}")
+        raise UnknownDefectError(f"There is no defect {only!r}; there are: {', '.join(names())}")
     return [
         Candidate(defect.name, defect.clauses, defect.summary, ("--defect", defect.name)) for defect in load(chosen)
     ]
@@ -38,7 +38,7 @@ def prove(only: str, jobs: int, report: str, *, every_clause: bool) -> int:
     """Prove, print, write; gives the exit code.
 
     Raises:
-        ValueError: no defect matches.
+        UnknownDefectError: no defect matches.
         OSError: the report cannot be written.
     """
     wanted = candidates(only)

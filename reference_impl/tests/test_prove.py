@@ -7,7 +7,10 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from typer.testing import CliRunner
 
+from reference_impl.cli import app
+from reference_impl.defects import UnknownDefectError
 from reference_impl.prove import running
 from reference_impl.prove.command import candidates, prove
 from reference_impl.prove.judging import Candidate, Report, judge, judge_clean
@@ -164,16 +167,26 @@ def test_matrix_marks_each_cell() -> None:
 
 def test_unknown_glob() -> None:
     """A glob that fits no defect is refused."""
-    with pytest.raises(ValueError, match="There is no defect 'perfect-'"):
+    with pytest.raises(UnknownDefectError, match="There is no defect 'perfect-'"):
         candidates("perfect-")
     assert [one.name for one in candidates("rest-raw-*, legacy")] == ["legacy", "rest-raw-id", "rest-raw-type"]
 
 
 def test_nothing_is_run_for_an_unknown_glob(tmp_path: Path) -> None:
     """The command refuses an unknown glob before anything is written."""
-    with pytest.raises(ValueError, match="There is no defect"):
+    with pytest.raises(UnknownDefectError, match="There is no defect"):
         prove("perfect", 1, str(tmp_path / "report"), every_clause=False)
     assert not (tmp_path / "report").exists()
+
+
+def test_wrong_usage_is_one_sentence(tmp_path: Path) -> None:
+    """On the command line an unknown glob, or a place that cannot be written, is one sentence and exit code 2."""
+    (tmp_path / "file").touch()
+    for arguments in (["--only", "perfect"], ["--only", "legacy", "--report", str(tmp_path / "file")]):
+        outcome = CliRunner().invoke(app, ["prove", *arguments])
+        assert outcome.exit_code == 2
+        assert outcome.output.startswith("onsembl-reference: ")
+        assert outcome.output.count("\n") == 1
 
 
 async def test_the_whole_on_three_servers() -> None:
