@@ -38,6 +38,8 @@ KEYS: Mapping[str, type | tuple[type, ...]] = {
     "quiet": bool,
     **dict.fromkeys(SECRETS.values(), str),
 }
+TEXTS = ("users", "header", "withheld", "report")
+"""Lists whose items are texts."""
 TIMINGS = ("clock_tolerance", "init_timeout", "heartbeat_interval")
 LEVELS = ("core", "full")
 
@@ -73,6 +75,16 @@ def _check(path: Path, key: str, value: Any) -> None:
         raise TargetError(f"{path}: {key} = {value!r} is of the wrong type")
     if key == "timings" and isinstance(value, dict) and (unknown := value.keys() - set(TIMINGS)):
         raise TargetError(f"{path}: timings know {', '.join(TIMINGS)}, not {', '.join(sorted(unknown))}")
+    if key == "timings" and (odd := [k for k, v in value.items() if not _is_positive(v)]):
+        raise TargetError(f"{path}: timings.{odd[0]} = {value[odd[0]]!r}: write seconds, more than 0")
+    if key == "max_time" and value < 1:
+        raise TargetError(f"{path}: max_time = {value!r}: write seconds, at least 1")
+    if key in TEXTS and not all(isinstance(v, str) for v in value):
+        raise TargetError(f"{path}: {key} = {value!r} is of the wrong type: it is a list of texts")
+
+
+def _is_positive(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
 
 
 def _variable(path: Path, key: str, name: str) -> str:

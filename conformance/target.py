@@ -76,10 +76,13 @@ class Target:
 
 def check_url(url: str) -> str:
     """A usable http(s) URL, else `TargetError`."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise TargetError(f"{url!r}: {error}") from error
     if parts.scheme in {"ws", "wss"}:
         raise TargetError(f"{url}: give the http(s) URL; the socket paths follow from it (see --agent-ws)")
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    if parts.scheme not in {"http", "https"} or not parts.hostname or " " in parts.netloc:
         raise TargetError(f"{url!r} is no URL: write it like http://localhost:3001, or name a target.toml")
     try:
         _ = parts.port

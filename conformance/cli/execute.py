@@ -32,6 +32,8 @@ def settings_of(target: str | None, said: Mapping[str, Any]) -> dict[str, Any]:
     if target is not None and target != BUNDLED:
         path = Path(target)
         settings = read_profile(path) if target.endswith(".toml") or path.is_file() else {"url": target}
+        if not settings.get("url"):
+            make_target(settings)  # says so: a target that names nothing is not the bundled reference
     users = said.get("users")
     settings |= dict(said) | ({"users": [u.strip() for u in users.split(",") if u.strip()]} if users else {})
     return settings

@@ -9,6 +9,7 @@ from textwrap import fill
 from typing import TYPE_CHECKING
 
 from conformance.contract import Clause, load_contract
+from conformance.profile import LEVELS
 from conformance.rules import all_rules
 from conformance.target import TargetError
 
@@ -23,7 +24,9 @@ def _rules_of(clause_id: str) -> list[Rule]:
 
 
 def list_clauses(level: str, *, untested: bool) -> int:
-    """One line for each clause, with its rules or the reason why it has none."""
+    """One line for each clause, with its rules or the reason why it has none. Raises `TargetError`."""
+    if level not in LEVELS:
+        raise TargetError(f"level {level!r} is none of {', '.join(LEVELS)}")
     for clause in load_contract().clauses.values():
         rules = _rules_of(clause.id)
         if (untested and rules) or (level == "core" and not clause.core):

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 BASE_PATHS = (BASE_PATH, "/api", "/v1", "", "/api/v2", "/rest", "/backend/api/v1")
 SECONDS = 5.0
 NOT_FOUND = (404, 405, 410)
+ENDLESS = ("too-large", "time-out")
+"""Failures that take long: after one of them nothing else is tried."""
 
 FAILURES = {
     "refused": "Nothing listens at {origin}: the connection was refused. Is the backend started, on this port?",
@@ -84,17 +86,19 @@ async def _find_base_path(world: World, first: Exchange) -> None:
     candidates = [site.base_path] if site.target.base_path is not None else list(BASE_PATHS)
     best, found = 0, site.base_path
     failure = ""
+    tried: list[str] = []
     for candidate in candidates:
         site.base_path = candidate
         answer = await world.user().rest.get("/agents")
         failure = failure or answer.failure
         if (promise := _promise(answer)) > best:
             best, found = promise, candidate
-        if best == 4:  # noqa: PLR2004 - see _promise
+        tried.append(candidate)
+        if best == 4 or answer.failure in ENDLESS:  # noqa: PLR2004 - see _promise
             break
     site.base_path = found
     if best == 0:
-        raise Stop(_nothing_there(first, candidates, failure))
+        raise Stop(_nothing_there(first, tried, failure))
     if site.target.base_path is None and found != BASE_PATH:
         shown = found or "/"
         world.recorder.note(
@@ -110,7 +114,7 @@ async def _find_base_path(world: World, first: Exchange) -> None:
 def _nothing_there(first: Exchange, candidates: Iterable[str], failure: str) -> str:
     kind = first.headers.get("content-type", "without content type").split(";")[0]
     tried = ", ".join(f"{c}/agents" for c in candidates)
-    if failure in {"too-large", "time-out"}:
+    if failure in ENDLESS:
         why = "a body that never ends" if failure == "too-large" else "nothing in time"
         return f"GET /agents answers with {why}: there is no API to judge here (tried {tried})."
     if "html" in kind:
