@@ -98,7 +98,7 @@ def _views(t: Timeline, agent: Connection, start: int, end: int) -> Iterator[Vie
                 for i in items_of(fresh[-1])
                 if i.agent_id == agent.agent_id
             )
-        elif not narrowed(dashboard) and (folded := _folded(dashboard, agent, start)) is not None:
+        if not narrowed(dashboard) and (folded := _folded(dashboard, agent, end)) is not None:
             yield folded
 
 
@@ -216,6 +216,15 @@ def event_lost(s: Scene) -> None:
     s.wait(1)
 
 
+def older_event_after_snapshot(s: Scene) -> None:
+    s.agent("a1").closes()
+    dashboard = s.dashboard(s.item("a1", status="OFFLINE"))
+    dashboard.told("a1", status="ONLINE")
+    s.note("quiet")
+    s.shows(s.row("a1", status="OFFLINE"))
+    s.wait(1)
+
+
 def mixed_case(s: Scene) -> None:
     s.dashboard().told("a1", status="online")
     s.agent("a1")
@@ -271,6 +280,24 @@ async def coming_and_going_while_dashboards_open(world: World) -> None:
     await _read_all(world, [a.id for a in agents])
 
 
+async def dashboards_open_at_a_loss(world: World) -> None:
+    """Agents beat and leave, and at each of these moments a dashboard asks for its snapshot; then all is read."""
+    user = world.user()
+    agents = []
+    for number in range(3):
+        agent = await user.agent()
+        await agent.say_heartbeat(commandsProcessed=40 + number)
+        opening = asyncio.gather(user.dashboard(), user.dashboard())
+        await agent.leave()
+        await opening
+        await user.dashboard()
+        agents.append(agent)
+    for agent in agents:
+        await user.rest.shows(agent.id, status="OFFLINE")
+    await world.quiet()
+    await _read_all(world, [a.id for a in agents])
+
+
 async def _read_all(world: World, ids: list[str]) -> None:
     user = world.user()
     for agent_id in ids:
@@ -297,8 +324,8 @@ RULES = (
         when=when,
         check=check,
         good=(agree, agree_on_lost),
-        bad=(event_lost, snapshot_stale),
-        cases=(coming_and_going_while_dashboards_open,),
+        bad=(event_lost, snapshot_stale, older_event_after_snapshot),
+        cases=(coming_and_going_while_dashboards_open, dashboards_open_at_a_loss),
     ),
     Rule(
         id="consistency.no-event-before-snapshot",

@@ -25,11 +25,16 @@ class Echo(NamedTuple):
 
 
 def beats(t: Timeline) -> Iterator[Echo]:
-    """Each heartbeat with metrics of its own, up to the next change of its agent of another kind."""
+    """Each heartbeat with metrics of its own that was not one of a flood."""
+    return (echo for echo in _echoes(t) if not is_flood(echo.beat))
+
+
+def _echoes(t: Timeline) -> Iterator[Echo]:
+    """Each heartbeat with metrics of its own that was told, up to the next change of its agent of another kind."""
     for agent_id in {b.agent_id for b in heartbeats(t)}:
         own = [b for b in heartbeats(t) if b.agent_id == agent_id]
         for beat in own:
-            if is_flood(beat) or sum(reading.same_metrics(b.metrics, beat.metrics) for b in own) > 1:
+            if sum(reading.same_metrics(b.metrics, beat.metrics) for b in own) > 1:
                 continue
             sent = {b.sent.seq for b in own}
             other = [e for e in causes(t, agent_id) if e.seq > beat.sent.seq and e.seq not in sent]
@@ -66,7 +71,7 @@ class Sequence(NamedTuple):
 
 def sequences(t: Timeline) -> Iterator[Sequence]:
     """Each dashboard that was told of at least two different heartbeats of an agent."""
-    echoes = list(beats(t))
+    echoes = list(_echoes(t))
     for dashboard in {e.dashboard.id: e.dashboard for e in echoes}.values():
         for agent_id in {e.beat.agent_id for e in echoes if e.dashboard is dashboard}:
             mine = [e for e in echoes if e.dashboard is dashboard and e.beat.agent_id == agent_id]
@@ -115,10 +120,11 @@ def _surely_alive_until(agent: Connection) -> float:
 def steady(life: Life, t: Timeline) -> Iterator[Finding]:
     """Once shown ONLINE it is not shown as gone while its connection lives and beats in time."""
     failed = any(f.type == "AGENT_ERROR" for f in life.agent.sent)
-    silent = life.agent.until - life.agent.opened.at > t.terms.heartbeat_interval
+    beats = [f.at for f in life.agent.sent if f.type in {"AGENT_CONNECT", "AGENT_HEARTBEAT"}]
     for frame in life.told:
         gone = frame.kind == "AGENT_DISCONNECT" or reading.status(frame.payload) == "OFFLINE"
-        if gone and not failed and not silent:
+        silence = frame.at - max((at for at in beats if at < frame.at), default=life.agent.opened.at)
+        if gone and not failed and silence < t.terms.heartbeat_interval:
             says = "a connected agent was shown as gone for a moment, without a cause"
             yield Finding(
                 says,
@@ -187,6 +193,25 @@ def overtaken(s: Scene) -> None:
     s.wait(1)
 
 
+def overtaken_in_a_breath(s: Scene) -> None:
+    dashboard, agent = s.dashboard(), s.agent("a1")
+    for number in (1, 2, 3):
+        agent.heartbeats(commandsProcessed=number)
+    for number in (1, 3, 2):
+        dashboard.told("a1", metrics=s.metrics | {"commandsExecuted": number})
+
+
+def beating_yet_given_up(s: Scene) -> None:
+    dashboard, agent = s.dashboard(), s.agent("a1")
+    dashboard.told("a1")
+    for number in range(4):
+        _beat(s, dashboard, agent, number)
+        s.wait(25)
+    dashboard.told_gone("a1")
+    s.wait(2)
+    agent.closes()
+
+
 def flicker(s: Scene) -> None:
     dashboard, agent = s.dashboard(), s.agent("a1")
     dashboard.told("a1")
@@ -206,6 +231,18 @@ async def spaced_heartbeats(world: World) -> None:
     dashboard, agent = await user.dashboard(), await user.agent()
     for step in range(4):
         beat = await agent.heartbeat(commandsProcessed=50 + step)
+        await dashboard.sees("AGENT_STATUS", agent, since=beat.seq)
+        await world.quiet()
+
+
+async def beats_at_once(world: World) -> None:
+    """An agent sends three heartbeats in one breath, then rests, three times."""
+    user = world.user()
+    dashboard, agent = await user.dashboard(), await user.agent()
+    for step in (10, 20, 30):
+        for number in range(3):
+            beat = await agent.say_heartbeat(commandsProcessed=step + number)
+        await agent.link.answer(beat, "SERVER_HEARTBEAT")
         await dashboard.sees("AGENT_STATUS", agent, since=beat.seq)
         await world.quiet()
 
@@ -240,8 +277,8 @@ RULES = (
         when=sequences,
         check=in_order,
         good=(one_each,),
-        bad=(overtaken,),
-        cases=(spaced_heartbeats,),
+        bad=(overtaken, overtaken_in_a_breath),
+        cases=(spaced_heartbeats, beats_at_once),
     ),
     Rule(
         id="events.no-flicker",
@@ -250,7 +287,7 @@ RULES = (
         when=lives,
         check=steady,
         good=(one_each, cut_by_the_backend),
-        bad=(flicker,),
+        bad=(flicker, beating_yet_given_up),
         cases=(reconnects,),
     ),
     Rule(

@@ -97,7 +97,7 @@ async def falls_silent(world: World) -> None:
         await silent.heartbeat()
         await lively.heartbeat()
         await dashboard.link.until("AGENT_DISCONNECT", since=user.last, within=interval * 0.7, expected=False)
-    for _ in range(5):
+    for _ in range(7):
         before = user.last
         await lively.heartbeat()
         if await dashboard.sees("AGENT_DISCONNECT", silent, since=before, within=interval * 0.7, expected=False):

@@ -20,7 +20,7 @@ class _Endless(Through):
 
 DEFECT = Replacing(
     "rest-pagination-ignored",
-    ("AGT-9",),
+    ("AGT-9", "ENV-1"),
     "limit and offset are echoed, not applied; total is the length of the page",
     lambda parts: replace(parts, agents=_Endless(parts.agents)),
 )

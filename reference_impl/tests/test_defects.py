@@ -38,7 +38,7 @@ SOCKETS = """
     ws-open-before-auth ws-bad-token-left-open ws-expired-token-lives ws-swallows-bad-json ws-drops-on-bad-json
     ws-error-uncorrelated ws-no-pong ws-double-reply ws-seconds-timestamp
     init-array-only init-list-before-ready init-race-gap init-stale-event sub-predicates-true sub-unsubscribe-noop
-    connect-shows-offline connect-wipes-metrics late-close-kills-new agent-takeover agent-spoof restart-keeps-online
+    connect-shows-offline connect-wipes-metrics late-close-kills-new agent-takeover agent-spoof
     heartbeat-not-stored heartbeat-no-reply heartbeat-ms-uptime heartbeat-accepts-garbage heartbeat-timer-unreset
     timeout-never status-flood status-swallowed status-flicker status-reordered disconnect-twice error-not-forwarded
     cross-user-status
