@@ -31,6 +31,7 @@ KEYS: Mapping[str, type | tuple[type, ...]] = {
     "header": list,
     "withheld": list,
     "timings": dict,
+    "evidence": list,
     "only": str,
     "seed": int,
     "max_time": (int, float),
@@ -73,6 +74,8 @@ def _check(path: Path, key: str, value: Any) -> None:
         raise TargetError(f"{path}: there is no setting {key!r}{hint}")
     if not isinstance(value, KEYS[key]) or (isinstance(value, bool) and KEYS[key] is not bool):
         raise TargetError(f"{path}: {key} = {value!r} is of the wrong type")
+    if key == "evidence" and not _is_command(value):
+        raise TargetError(f'{path}: evidence is a command and its arguments as strings: ["show-rows", "--db", "test"]')
     if key == "timings" and isinstance(value, dict) and (unknown := value.keys() - set(TIMINGS)):
         raise TargetError(f"{path}: timings know {', '.join(TIMINGS)}, not {', '.join(sorted(unknown))}")
     if key == "timings" and (odd := [k for k, v in value.items() if not _is_positive(v)]):
@@ -85,6 +88,10 @@ def _check(path: Path, key: str, value: Any) -> None:
 
 def _is_positive(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+
+
+def _is_command(value: Any) -> bool:
+    return bool(value) and all(isinstance(part, str) and part for part in value)
 
 
 def _variable(path: Path, key: str, name: str) -> str:
@@ -133,6 +140,7 @@ def make_target(settings: Mapping[str, Any]) -> Target:
         headers=settings.get("headers", {}) | header_pairs(settings.get("header", [])),
         level=settings.get("level", "core"),
         withheld=tuple(settings.get("withheld", ())),
+        evidence=tuple(settings.get("evidence", ())),
         clock_tolerance=float(timings.get("clock_tolerance", 60)),
         init_timeout=float(timings.get("init_timeout", 30)),
         heartbeat_interval=float(timings.get("heartbeat_interval", 30)),

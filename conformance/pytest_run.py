@@ -201,8 +201,7 @@ class Judging:
         return "\n".join([head, *(line.plain for line in Page(facts, WIDTH).failures())])
 
     def _counts(self, clause: Clause) -> bool:
-        testable = clause.untestable is None and clause.capability not in self.target.withheld
-        return testable and clause.counts_at(self.target.level)
+        return clause.capability not in self.target.withheld and clause.counts_at(self.target.level)
 
     def _saved(self, event: CaseFinished) -> str:
         label = self.redactor.text(self.target.label)
@@ -243,7 +242,8 @@ class Judging:
             return make_target(self._settings)
         target = make_target({**self._settings, "url": "http://127.0.0.1"})
         facts: dict[str, Any] = SHORT_TERMS if target.level == "full" else {}
-        return replace(target, name=REFERENCE, jwt_secret="-" * 32, users=USERS, tokens=(), bundled=True, **facts)
+        known: dict[str, Any] = {"jwt_secret": "-" * 32, "users": USERS, "tokens": (), "evidence": (REFERENCE,)}
+        return replace(target, name=REFERENCE, bundled=True, **known, **facts)
 
     @asynccontextmanager
     async def _found(self) -> AsyncIterator[Target]:

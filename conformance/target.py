@@ -43,6 +43,8 @@ class Target:
     clock_tolerance: float = 60.0
     init_timeout: float = 30.0
     heartbeat_interval: float = 30.0
+    evidence: tuple[str, ...] = field(default=(), repr=False)
+    """A command that prints what is stored, as JSON; only a profile names one, or the bundled start."""
     bundled: bool = False
     """Whether it is the reference implementation that this run itself started."""
 

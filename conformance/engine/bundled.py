@@ -29,12 +29,12 @@ async def bundled_reference(arguments: Sequence[str] = (), *, level: Any = "core
     """The reference on a free port, with a database and a secret of its own, ended with the context."""
     secret = secrets.token_hex(32)
     with tempfile.TemporaryDirectory(prefix="onsembl-", ignore_cleanup_errors=True) as place:
-        database = Path(place) / "reference.sqlite3"
+        database = f"sqlite+aiosqlite:///{Path(place) / 'reference.sqlite3'}"
         log = Path(place) / "reference.log"
         with log.open("wb") as errors:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "reference_impl", "serve", "--port", "0", "--exit-with-stdin"),
-                *("--db", f"sqlite+aiosqlite:///{database}", "--log-level", "warning"),
+                *("--db", database, "--log-level", "warning"),
                 *(part for user in USERS for part in ("--user", user)),
                 *(SHORT_TIMES if level == "full" else ()),
                 *arguments,
@@ -52,6 +52,7 @@ async def bundled_reference(arguments: Sequence[str] = (), *, level: Any = "core
                 jwt_secret=secret,
                 users=USERS,
                 level=level,
+                evidence=(sys.executable, "-m", "reference_impl", "evidence", "--db", database),
                 bundled=True,
                 **(SHORT_TERMS if level == "full" else {}),
             )

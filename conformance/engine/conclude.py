@@ -114,7 +114,7 @@ class _Court:
     def _outcome(  # noqa: PLR0911 - one for each outcome
         self, clause: Clause, rules: list[Rule], breaches: tuple[Breach, ...]
     ) -> tuple[Outcome, str]:
-        if clause.untestable:
+        if clause.untestable and not any(self._ledger.occasions[r.id] for r in rules):
             return "untestable", clause.untestable
         if clause.capability in self._target.withheld:
             return "not_promised", f"the target's profile withholds {clause.capability}"

@@ -86,6 +86,7 @@ class Run:
             "short-heartbeat": target.heartbeat_interval <= SHORT,
             "load": target.is_loopback,
             "patience": self._options.max_time >= PATIENT,
+            "evidence": bool(target.evidence),
             "origins": True,
         }
         return frozenset(name for name, offered in offers.items() if offered)

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import orjson
+
+from conformance.timeline import Note
+from conformance.world.command import CommandError, printed
 from conformance.world.link import Link
 from conformance.world.recorder import Recorder
 from conformance.world.user import User
@@ -57,6 +61,24 @@ class World:
         await asyncio.sleep(self.site.settle)
         self.recorder.note("quiet")
 
+    async def evidence(self) -> Note | None:
+        """Notes what the target's evidence command prints; None, and a wait in vain, when it gives nothing to go by.
+
+        The note's time is when the command was started. Of the agents it keeps this case's own.
+        """
+        command, started = self.site.target.evidence, self.recorder.now
+        try:
+            output = await printed(command)
+            document = _document(output)
+        except CommandError as error:
+            self.recorder.note("unmet", waited_for="evidence", connection=f"the target's evidence command: it {error}")
+            return None
+        mine = self.timeline().owners
+        agents = [row for row in document["agents"] if row.get("id") in mine]
+        return self.recorder.add(
+            Note, size=len(output), at=started, kind="evidence", data={**document, "agents": agents}
+        )
+
     async def close(self) -> None:
         """Ends every socket that is still open."""
         await asyncio.gather(*(link.close() for link in self._links if link.is_open))
@@ -64,3 +86,27 @@ class World:
     def timeline(self) -> Timeline:
         """What this case has recorded so far."""
         return self.recorder.timeline(self.site.terms)
+
+
+MIGRATION = ("before", "after", "again", "back")
+
+
+def _document(output: bytes) -> dict[str, Any]:
+    """The document of `onsembl-reference evidence`; of a backend without migration only the agents."""
+    try:
+        document = orjson.loads(output)
+    except ValueError:
+        raise CommandError("printed something else than one JSON document") from None
+    migration = document.get("migration") if isinstance(document, dict) else None
+    if not isinstance(document, dict) or not _are_rows(document.get("agents")):
+        raise CommandError("printed no list of objects at /agents")
+    if migration is None:
+        return {"agents": document["agents"]}
+    for name in MIGRATION:
+        if not isinstance(migration, dict) or not _are_rows(migration.get(name)):
+            raise CommandError(f"printed no list of objects at /migration/{name}")
+    return {"agents": document["agents"], "migration": {name: migration[name] for name in MIGRATION}}
+
+
+def _are_rows(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(row, dict) and isinstance(row.get("id"), str) for row in value)
