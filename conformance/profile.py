@@ -78,6 +78,10 @@ def _check(path: Path, key: str, value: Any) -> None:
         raise TargetError(f'{path}: evidence is a command and its arguments as strings: ["show-rows", "--db", "test"]')
     if key == "timings" and isinstance(value, dict) and (unknown := value.keys() - set(TIMINGS)):
         raise TargetError(f"{path}: timings know {', '.join(TIMINGS)}, not {', '.join(sorted(unknown))}")
+    _check_parts(path, key, value)
+
+
+def _check_parts(path: Path, key: str, value: Any) -> None:
     if key == "timings" and (odd := [k for k, v in value.items() if not _is_positive(v)]):
         raise TargetError(f"{path}: timings.{odd[0]} = {value[odd[0]]!r}: write seconds, more than 0")
     if key == "max_time" and value < 1:

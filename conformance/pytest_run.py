@@ -58,6 +58,8 @@ def settings_of(backend: str, said: Mapping[str, Any]) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     if backend != REFERENCE:
         settings = read_profile(path) if backend.endswith(".toml") or path.is_file() else {"url": backend}
+        if not settings.get("url"):
+            make_target(settings)  # says so: a target that names nothing is not the bundled reference
     settings |= {key: os.environ[name] for key, name in VARIABLES.items() if os.environ.get(name)}
     settings |= {key: value for key, value in said.items() if value not in (None, [])}
     if isinstance(users := settings.get("users"), str):

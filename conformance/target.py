@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
@@ -63,7 +65,9 @@ class Target:
     def is_loopback(self) -> bool:
         """Whether it is on this machine."""
         host = (urlsplit(self.url).hostname or "").rstrip(".")
-        return host in {"localhost", "::1"} or host.startswith("127.")
+        with suppress(ValueError):
+            return ip_address(host).is_loopback
+        return host == "localhost"
 
     @property
     def secrets(self) -> tuple[str, ...]:
