@@ -163,7 +163,7 @@ class Run:
 
         numbered = list(enumerate(plan.cases, 1))
         async with asyncio.TaskGroup() as group:
-            for number, case in numbered:
+            for number, case in sorted(numbered, key=lambda n: -n[1].provocation.budget):  # so that none is left over
                 if not case.provocation.alone:
                     group.create_task(one(number, case))
         for number, case in numbered:
