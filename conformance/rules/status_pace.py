@@ -216,7 +216,12 @@ async def flood(world: World) -> None:
         number += 1
         await asyncio.sleep(max(0.0, start + number / 40 - clock()))
     beat = await agent.heartbeat(commandsProcessed=7777, uptime=7777)
-    await dashboard.sees("AGENT_STATUS", agent, since=beat.seq, metrics=reading.reported(beat.payload["healthMetrics"]))
+    wanted = reading.reported(beat.payload["healthMetrics"])
+    await dashboard.link.until(
+        "AGENT_STATUS",
+        since=beat.seq,
+        where=lambda f: reading.same_metrics(reading.metrics(f.payload), wanted),
+    )
     await world.quiet()
     await dashboard.link.until(since=user.last, within=LAST, expected=False, where=lambda _: False)
 
