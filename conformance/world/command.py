@@ -35,8 +35,10 @@ async def printed(command: Sequence[str], *, seconds: float = SECONDS) -> bytes:
         raise CommandError(f"did not end within {seconds:g} s") from None
     finally:
         if process.returncode is None:
-            with suppress(ProcessLookupError):
+            with suppress(ProcessLookupError, TimeoutError):
                 process.kill()
+                async with asyncio.timeout(1):
+                    await process.wait()
     if code:
         raise CommandError(f"ended with {code}, its last words: {said or 'none'}")
     return output
