@@ -88,11 +88,11 @@ class Result:
 
 
 def signature(finding: Finding) -> tuple[Any, ...]:
-    """What makes two findings the same breach: the rule, where it shows, what was expected; no ids, rows or values."""
+    """What makes two findings the same breach: the rule, its clauses, where it shows, what was expected; no values."""
     where = finding.where
     shown = where.label if isinstance(where, Frame | Exchange) else type(where).__name__
     said, expected = (re.sub(VALUES, "…", text) for text in (finding.says, finding.expected))
-    return finding.rule, shown, reading.signature(finding.pointer), said, expected
+    return finding.rule, finding.clauses, shown, reading.signature(finding.pointer), said, expected
 
 
 def gather(findings: Iterable[Finding]) -> dict[tuple[Any, ...], Breach]:
