@@ -27,8 +27,16 @@ CONTRACT_SECONDS = 1.0
 """The bound of most events (STA-4, DIS-1, HB-1)."""
 
 
+class _Handshake(connect):
+    """A handshake that follows no redirect: a backend does not say to whom the target's headers are sent."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        """The refusal as it is."""
+        return exc
+
+
 class Link:
-    """One socket. Made by `open_link`."""
+    """One socket of a case; `World.new_link` makes it."""
 
     def __init__(self, site: Site, recorder: Recorder, name: str) -> None:
         self._site = site
@@ -71,7 +79,7 @@ class Link:
         url = site.target.ws_origin + site.sockets[channel] + (f"?{urlencode(asked)}" if asked else "")
         at, failure = self._recorder.now, ""
         try:
-            self._socket = await connect(
+            self._socket = await _Handshake(
                 url,
                 additional_headers=sent,
                 compression=None,
