@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from datetime import datetime
+from itertools import product
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from conformance import reading
 from conformance.rule import Finding, Rule
+from conformance.timeline import Frame
 from conformance.views import Heartbeat, Item, heartbeats, reads, statuses
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from conformance.scene import Scene
-    from conformance.timeline import Connection, Frame, Timeline
+    from conformance.timeline import Connection, Timeline
     from conformance.world.world import World
 
 SCHEMA = "messages/from-agent/AGENT_HEARTBEAT.json"
@@ -165,10 +167,11 @@ def same_units(occasion: tuple[Item, Connection], t: Timeline) -> Iterator[Findi
         value = shown.get(name)
         if not isinstance(value, int | float) or value in told:
             continue
-        for factor in FACTORS:
-            if any(v and (value in (v * factor, v / factor)) for v in told):
+        kept = "metrics" if isinstance(item.where, Frame) else "last_metrics"
+        for right, factor in product(sorted(told), FACTORS):
+            if right and value in (right * factor, right / factor):
                 says = f"{name} is shown in another unit than the agent sent: by a factor of {factor}"
-                yield Finding(says, item.where, f"{item.pointer}/{name}", " or ".join(map(str, sorted(told))), value)
+                yield Finding(says, item.where, f"{item.pointer}/{kept}/{name}", str(right), value)
                 break
 
 

@@ -38,9 +38,7 @@ def foreign(t: Timeline) -> Iterator[Exchange]:
 def as_if_unknown(e: Exchange, t: Timeline) -> Iterator[Finding]:
     """404, in the words for an agent that does not exist."""
     if e.status != NOT_FOUND:
-        says = (
-            f"{e.label} with another user's agent is not answered 404: customers can tell, read or change each other's"
-        )
+        says = f"{e.label} on another user's agent is not answered 404: a stranger can tell it is there, or reach it"
         yield Finding(says, e, "", "404, as for an agent that does not exist", e.status, _connect(t, e))
         return
     unknown = unknown_agents(t)

@@ -128,7 +128,7 @@ def always_told(change: Change, t: Timeline) -> Iterator[Finding]:
     told = [f for f in change.told if reading.status(f.payload) == "ERROR"]
     if not told or told[0].at > t.bound(change.sent.at, ALWAYS):
         got = f"{told[0].at - change.sent.at:.2f} s later" if told else "never"
-        says = "a changed status was swallowed in a flood: the page shows the agent as well"
+        says = "a changed status was swallowed in a flood of heartbeats: the page shows a failed agent as fine"
         yield Finding(says, change.sent, "", f"AGENT_STATUS ERROR within {ALWAYS:g} s", got)
 
 
