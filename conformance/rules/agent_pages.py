@@ -76,10 +76,19 @@ def paged(page: Page, _t: Timeline) -> Iterator[Finding]:
         return
     look, wanted, got = cuts[0]
     asked = f"limit {page.limit}, offset {page.offset}"
+    clauses: tuple[str, ...] = ("AGT-9", "ENV-1") if _says_less(look.e, len(got)) else ("AGT-9",)
     says, shown = "a page shows other agents than the list does at that place: pages repeat or lose some", f"{got[:5]}"
     if len(wanted) != len(got):
         says, shown = "limit or offset is not applied: pages repeat or lose agents", f"{len(got)} rows"
-    yield Finding(says, look.e, "/data", "the rows that limit and offset cut out", f"{shown} for {asked}", look.around)
+    wanted_rows = "the rows that limit and offset cut out"
+    yield Finding(says, look.e, "/data", wanted_rows, f"{shown} for {asked}", look.around, clauses=clauses)
+
+
+def _says_less(e: Exchange, rows: int) -> bool:
+    """Whether the envelope itself is false: its pagination names a limit below the number of rows beside it."""
+    page = e.value.get("pagination") if isinstance(e.value, dict) else None
+    limit = page.get("limit") if isinstance(page, dict) else None
+    return isinstance(limit, int) and limit < rows
 
 
 def whole(s: Scene, *names: str) -> Exchange:
@@ -204,7 +213,7 @@ def without_total(s: Scene) -> None:
 RULES = (
     Rule(
         id="agents.pages-fit-together",
-        clauses=("AGT-9",),
+        clauses=("AGT-9", "ENV-1"),
         judges="Each page shows exactly the rows that limit and offset cut out of the whole list.",
         when=pages_of,
         check=paged,
