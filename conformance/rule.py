@@ -53,7 +53,7 @@ class Provocation:
     alone: bool = False
     """It needs the user to itself: it runs after all others."""
     needs: frozenset[str] = frozenset()
-    """What the target must offer: second-user, signing-key, versions …"""
+    """What the target must offer: words of `engine.plan.NEEDS`."""
     budget: float = 15.0
     """Seconds after which it is ended."""
 

@@ -14,6 +14,16 @@ if TYPE_CHECKING:
     from conformance.target import Target
 
 PREFLIGHT = "preflight"
+NEEDS: Mapping[str, str] = {
+    "second-user": "a second user (--second-token, or --users)",
+    "signing-key": "the signing key (--jwt-secret)",
+    "short-init-timeout": "timings.init_timeout of at most 5 s",
+    "short-heartbeat": "timings.heartbeat_interval of at most 5 s",
+    "load": "a target on this machine (load goes nowhere else)",
+    "patience": "more time (--max-time 120)",
+    "evidence": "a command that shows what is stored (evidence in target.toml)",
+}
+"""What a case may need → how a person offers it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +77,7 @@ def make_plan(  # noqa: PLR0913 - the facts that decide, by name
             continue
         for provocation in rule.provocations:
             if lacking := provocation.needs - offers:
-                left_out[provocation.id] = ", ".join(sorted(lacking))
+                left_out[provocation.id] = ", ".join(NEEDS.get(need, need) for need in sorted(lacking))
             else:
                 wanted.setdefault(provocation.id, (provocation, []))[1].append(rule.id)
     cases = tuple(Case(i, p, tuple(r)) for i, (p, r) in wanted.items() if select is None or i in select)

@@ -87,7 +87,6 @@ class Run:
             "load": target.is_loopback,
             "patience": self._options.max_time >= PATIENT,
             "evidence": bool(target.evidence),
-            "origins": True,
         }
         return frozenset(name for name, offered in offers.items() if offered)
 

@@ -111,11 +111,6 @@ def live_and_lost(s: Scene) -> None:
     s.dashboard(s.item("a1", status="ERROR"), s.item("a2", status="OFFLINE"), s.item("of-others", status="OFFLINE"))
 
 
-def changing_meanwhile(s: Scene) -> None:
-    s.agent("a1").closes()
-    s.dashboard(s.item("a1"))
-
-
 def rest_names(s: Scene) -> None:
     s.dashboard(s.row("a1"))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from conformance.rule import Finding, Rule, provocation
+from conformance.rule import Finding, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +46,6 @@ def served_all_the_same(s: Scene) -> None:
     socket.gets("DASHBOARD_READY", {"dashboardId": "d", "timestamp": s.now})
 
 
-@provocation(needs="origins")
 async def foreign_page(world: World) -> None:
     """A dashboard without any Origin is served; one that says it comes from a foreign page asks as well."""
     user = world.user()

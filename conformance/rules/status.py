@@ -83,14 +83,12 @@ def metrics_follow(told: Told, _t: Timeline) -> Iterator[Finding]:
     """One of the messages that follow carries just what the heartbeat reported."""
     assert told.beat is not None  # noqa: S101 - see beats_told
     wanted = told.beat.metrics
-    shown = [f.payload.get("metrics") for f in told.after]
-    if any(reading.same_metrics(m, wanted) for m in shown):
-        return
-    first = shown[0] if isinstance(shown[0], dict) else {}
-    for name in reading.differing(first, wanted):
+    nearest = min(told.after, key=lambda f: len(reading.differing(f.payload.get("metrics"), wanted)))
+    shown = nearest.payload.get("metrics")
+    for name in reading.differing(shown, wanted):
         says = f"{name} in AGENT_STATUS is not what the last heartbeat reported"
-        got = first.get(name, "nothing")
-        yield Finding(says, told.after[0], f"/payload/metrics/{name}", f"{wanted[name]}", got, (told.cause,))
+        got = shown.get(name, "nothing") if isinstance(shown, dict) else "nothing"
+        yield Finding(says, nearest, f"/payload/metrics/{name}", f"{wanted[name]}", got, (told.cause,))
 
 
 def before_first_beat(t: Timeline) -> Iterator[tuple[Connection, Frame]]:

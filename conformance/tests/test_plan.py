@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from conformance.contract import load_contract
-from conformance.engine.plan import Plan, make_plan
+from conformance.engine.plan import NEEDS, Plan, make_plan
 from conformance.rule import Rule, provocation
 from conformance.rules import all_rules
 from conformance.target import Target
@@ -63,9 +63,14 @@ def test_what_the_target_does_not_offer_is_left_out_with_its_reason() -> None:
     one = rule("a", "DIS-1", cases=(leaves, costly))
     plan = planned(one, offers=frozenset({"second-user"}))
     assert ids(plan) == ["test-plan/leaves"]
-    assert plan.left_out == {"test-plan/expires": "signing-key"}
+    assert plan.left_out == {"test-plan/expires": NEEDS["signing-key"]}
     assert planned(one, offers=frozenset({"second-user", "signing-key"})).left_out == {}
     assert planned(rule("a", "DIS-1", cases=(costly,))).rules == frozenset()
+
+
+def test_what_a_case_needs_can_be_offered() -> None:
+    """No case of any rule needs what nobody can offer: it would be left out of every run."""
+    assert {need for r in all_rules().values() for p in r.provocations for need in p.needs} <= NEEDS.keys()
 
 
 def test_a_withheld_capability_is_not_planned() -> None:
