@@ -59,7 +59,7 @@ def read_profile(path: Path) -> dict[str, Any]:
         if named in settings:
             settings[secret] = _variable(path, named, settings.pop(named))
     settings["headers"] = {k: _expanded(path, k, str(v)) for k, v in settings.get("headers", {}).items()}
-    return settings
+    return settings | {"profile": str(path)}
 
 
 def _check(path: Path, key: str, value: Any) -> None:
@@ -134,6 +134,7 @@ def make_target(settings: Mapping[str, Any]) -> Target:
     return Target(
         url=check_url(settings["url"]),
         name=settings.get("name", ""),
+        profile=settings.get("profile", ""),
         base_path=_path(settings, "base_path"),
         agent_ws=_path(settings, "agent_ws"),
         dashboard_ws=_path(settings, "dashboard_ws"),

@@ -47,6 +47,8 @@ class Target:
     heartbeat_interval: float = 30.0
     evidence: tuple[str, ...] = field(default=(), repr=False)
     """A command that prints what is stored, as JSON; only a profile names one, or the bundled start."""
+    profile: str = field(default="", compare=False)
+    """The file that describes it, where there is one: what is played again needs all of it, not only the URL."""
     bundled: bool = False
     """Whether it is the reference implementation that this run itself started."""
 

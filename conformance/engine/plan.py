@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from conformance.target import TargetError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -66,8 +68,14 @@ def make_plan(  # noqa: PLR0913 - the facts that decide, by name
 ) -> Plan:
     """The plan for a level. A rule is planned when the clause it is written for (its first) counts at that level.
 
+    Raises `TargetError` when the target withholds what no clause knows.
+
     `select` names the cases that are wanted, where not all are: what was chosen by hand, one by one.
     """
+    capabilities = {c.capability for c in contract.clauses.values() if c.capability}
+    if unknown := sorted(set(target.withheld) - capabilities):
+        known = ", ".join(sorted(capabilities))
+        raise TargetError(f"withheld: there is no capability {', '.join(unknown)}; there are {known}")
     wanted: dict[str, tuple[Provocation, list[str]]] = {}
     left_out: dict[str, str] = {}
     for rule in rules:

@@ -254,7 +254,7 @@ class Facts:
     def _replay(self, saved: str) -> str:
         if not saved:
             return ""
-        target = "reference" if self.result.target.bundled else self.url
+        target = "reference" if self.result.target.bundled else self.result.target.profile or self.url
         return shlex.join(["conformance", "replay", saved, target])
 
     def _steps(self, where: Event | None, evidence: tuple[Event, ...], pointer: str) -> tuple[Step, ...]:

@@ -10,7 +10,7 @@ from conformance.contract import load_contract
 from conformance.engine.plan import NEEDS, Plan, make_plan
 from conformance.rule import Rule, provocation
 from conformance.rules import all_rules
-from conformance.target import Target
+from conformance.target import Target, TargetError
 
 CONTRACT = load_contract()
 BEYOND = next(c.id for c in CONTRACT.clauses.values() if c.level == "MUST" and not c.core and not c.capability)
@@ -79,6 +79,12 @@ def test_a_withheld_capability_is_not_planned() -> None:
     assert planned(one, level="full").rules == {"a"}
     target = Target("http://x", withheld=(str(PROMISED.capability),))
     assert planned(one, level="full", target=target).cases == ()
+
+
+def test_a_capability_that_nobody_knows_cannot_be_withheld() -> None:
+    """A slip of the pen in `withheld` is wrong usage: nothing would be withheld, and nobody would see why."""
+    with pytest.raises(TargetError, match="no capability versons; there are .*versions"):
+        planned(rule("a", PROMISED.id), target=Target("http://x", withheld=("versons",)))
 
 
 @pytest.mark.parametrize(

@@ -214,6 +214,14 @@ def test_saving_names_the_replay(tmp_path: Path) -> None:
     assert TOKEN not in "".join(p.read_text() for p in paths)
 
 
+def test_what_was_judged_by_a_profile_is_played_again_by_it(tmp_path: Path) -> None:
+    """The replay command names the profile, for the URL alone would lose paths, headers and users."""
+    one = broken()
+    one = replace(one, target=replace(one.target, profile="my staging.toml"))
+    save_failures(one, REDACTOR, tmp_path)
+    assert f"{tmp_path / 'disconnect.agent-leaves.json'} 'my staging.toml'" in printed(one)
+
+
 def test_progress_is_quiet_off_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a terminal a plain line comes every two seconds, and nothing on the standard output."""
     now = [0.0]
