@@ -91,10 +91,10 @@ class Judging:
 
     def cases(self) -> tuple[Case, ...]:
         """What a whole run intends, preflight aside. Raises `TargetError` when nothing matches."""
-        found = self._new_run(self.target, None).plan.cases
-        if not found and self._settings.get("only"):
+        plan = self._new_run(self.target, None).plan
+        if not plan.cases and not plan.left_out and self._settings.get("only"):
             raise TargetError(f"--backend-only {self._settings['only']}: no clause, rule or case of this level matches")
-        return found
+        return plan.cases
 
     def clauses_of(self, case: Case) -> list[str]:
         """The clauses that a case is meant to exercise."""

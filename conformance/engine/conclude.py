@@ -105,7 +105,7 @@ class _Court:
         breaches = tuple(b for b in self._breaches if clause.id in b.finding.clauses)
         outcome, why = self._outcome(clause, rules, breaches)
         counts = clause.counts_at(self._level) and outcome not in {"untestable", "not_promised"}
-        asked = any(r.id in self._plan.rules for r in rules)
+        asked = any(r.id in self._plan.rules | self._plan.wanting for r in rules)
         if self._plan.partial and outcome == "not_exercised" and not asked:
             counts = False
         occasions = sum(self._ledger.occasions[r.id] for r in rules)

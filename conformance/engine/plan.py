@@ -49,6 +49,8 @@ class Plan:
     """Case id → what the target does not offer."""
     partial: bool = False
     """Whether `only` or `select` narrowed it."""
+    wanting: frozenset[str] = frozenset()
+    """Rules that were asked for and of which a case was left out."""
 
     @property
     def size(self) -> int:
@@ -68,9 +70,8 @@ def make_plan(  # noqa: PLR0913 - the facts that decide, by name
 ) -> Plan:
     """The plan for a level. A rule is planned when the clause it is written for (its first) counts at that level.
 
-    Raises `TargetError` when the target withholds what no clause knows.
-
     `select` names the cases that are wanted, where not all are: what was chosen by hand, one by one.
+    Raises `TargetError` when the target withholds what no clause knows.
     """
     capabilities = {c.capability for c in contract.clauses.values() if c.capability}
     if unknown := sorted(set(target.withheld) - capabilities):
@@ -78,6 +79,7 @@ def make_plan(  # noqa: PLR0913 - the facts that decide, by name
         raise TargetError(f"withheld: there is no capability {', '.join(unknown)}; there are {known}")
     wanted: dict[str, tuple[Provocation, list[str]]] = {}
     left_out: dict[str, str] = {}
+    wanting: set[str] = set()
     for rule in rules:
         clause = contract.clauses[rule.clauses[0]]
         in_level = clause.core or level == "full"
@@ -86,11 +88,13 @@ def make_plan(  # noqa: PLR0913 - the facts that decide, by name
         for provocation in rule.provocations:
             if lacking := provocation.needs - offers:
                 left_out[provocation.id] = ", ".join(NEEDS.get(need, need) for need in sorted(lacking))
+                wanting.add(rule.id)
             else:
                 wanted.setdefault(provocation.id, (provocation, []))[1].append(rule.id)
     cases = tuple(Case(i, p, tuple(r)) for i, (p, r) in wanted.items() if select is None or i in select)
     planned = frozenset(r for case in cases for r in case.rules)
-    return Plan(cases, planned, left_out, partial=bool(only) or len(cases) < len(wanted))
+    by_hand = len(cases) < len(wanted)  # then what was left out was not asked for either
+    return Plan(cases, planned, left_out, bool(only) or by_hand, frozenset() if by_hand else frozenset(wanting))
 
 
 def _asked(rule: Rule, only: str) -> bool:

@@ -66,6 +66,8 @@ def test_what_the_target_does_not_offer_is_left_out_with_its_reason() -> None:
     assert plan.left_out == {"test-plan/expires": NEEDS["signing-key"]}
     assert planned(one, offers=frozenset({"second-user", "signing-key"})).left_out == {}
     assert planned(rule("a", "DIS-1", cases=(costly,))).rules == frozenset()
+    assert plan.wanting == {"a"}
+    assert planned(one, only="DIS-2").wanting == frozenset()
 
 
 def test_what_a_case_needs_can_be_offered() -> None:
@@ -83,7 +85,7 @@ def test_a_withheld_capability_is_not_planned() -> None:
 
 def test_a_capability_that_nobody_knows_cannot_be_withheld() -> None:
     """A slip of the pen in `withheld` is wrong usage: nothing would be withheld, and nobody would see why."""
-    with pytest.raises(TargetError, match="no capability versons; there are .*versions"):
+    with pytest.raises(TargetError, match=r"no capability versons; there are .*versions"):
         planned(rule("a", PROMISED.id), target=Target("http://x", withheld=("versons",)))
 
 
