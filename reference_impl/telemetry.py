@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client import CollectorRegistry, Counter, generate_latest
 
 
 class Telemetry:
-    """The plan's counters, and how many sockets are open."""
+    """The plan's counters."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -16,7 +16,6 @@ class Telemetry:
             "dashboard:connected": ("websocket_events_dashboard_connected", "Snapshots sent"),
         }
         self._events = {kind: Counter(name, text, registry=self._registry) for kind, (name, text) in counters.items()}
-        self.sockets = Gauge("websocket_connections", "Open sockets", ["role"], registry=self._registry)
 
     def event(self, kind: str) -> None:
         """Count one event of this message type, if the plan counts it."""
