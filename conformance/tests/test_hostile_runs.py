@@ -129,3 +129,12 @@ def test_an_interrupted_run_reports_what_was_done(tmp_path: Path) -> None:
             assert told.report["stopped"] == f"interrupted ({number.name})"
             assert f"interrupted ({number.name})" in told.first
             assert 0 < told.report["plan"]["emitted"] < told.report["plan"]["planned"]
+
+
+def test_every_user_is_let_in_before_anything_is_judged(tmp_path: Path) -> None:
+    """A user whom the backend does not know, also a third one, is a slip of ours: no clause fails for it."""
+    with backend("second") as url:
+        told = run(tmp_path / "users", url, "--users", "alice,bob,nobody")
+    assert told.code == 3
+    assert "token of nobody is refused" in told.first
+    assert told.failed(core=False) == set()
