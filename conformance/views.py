@@ -146,6 +146,11 @@ def watchers(t: Timeline, user: str, cause: Event) -> Iterator[Connection]:
             yield dashboard
 
 
+def live_words(agent: Connection) -> set[str]:
+    """What the status of a connected agent may be: ONLINE, and ERROR once it has reported an error (AER-1)."""
+    return {"ONLINE"} | ({"ERROR"} if any(f.type == "AGENT_ERROR" for f in agent.sent) else set())
+
+
 def narrowed(dashboard: Connection) -> bool:
     """Whether it asked for less than everything."""
     asked = dashboard.init is not None and dashboard.init.payload.get("subscriptions")

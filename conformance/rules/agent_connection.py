@@ -198,7 +198,7 @@ async def speak_for_another(world: World) -> None:
     fault = {"agentId": other.id, "errorType": "RESOURCE", "message": "Not mine", "recoverable": False}
     await agent.link.answer(await agent.link.send("AGENT_ERROR", fault), within=ANSWER_SECONDS)
     beat = await agent.heartbeat()
-    await dashboard.sees("AGENT_STATUS", agent, since=beat.seq)
+    await dashboard.sees_beat(agent, beat)
     await world.quiet()
     await user.rest.get(f"/agents/{other.id}")
 

@@ -250,7 +250,7 @@ async def second_connection(world: World) -> None:
     await agent.connect()
     await first.ended(within=WITHIN)
     beat = await agent.heartbeat(commandsProcessed=4)
-    await dashboard.sees("AGENT_STATUS", agent, since=beat.seq)
+    await dashboard.sees_beat(agent, beat)
     await world.quiet()
     await user.rest.get(f"/agents/{agent.id}")
     await agent.heartbeat()

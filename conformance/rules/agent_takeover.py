@@ -162,7 +162,7 @@ async def foreign_agent_id(world: World) -> None:
     else:
         await link.ended(within=1.3)
     beat = await agent.heartbeat(commandsProcessed=5)
-    await dashboard.sees("AGENT_STATUS", agent, since=beat.seq)
+    await dashboard.sees_beat(agent, beat)
     await world.quiet()
     await user.rest.get(f"/agents/{agent.id}")
 

@@ -135,7 +135,7 @@ async def bad_neighbours(world: World) -> None:
         await culprit.send("PING", {"timestamp": "soon"})
         await culprit.send_binary(b"\x00\xff")
         beat = await worker.heartbeat()
-        await watcher.sees("AGENT_STATUS", worker, since=beat.seq)
+        await watcher.sees_beat(worker, beat)
     await watcher.link.fence()
     await worker.link.fence()
 
@@ -151,7 +151,7 @@ async def attacks(world: World) -> None:
             await culprit.outcome(await culprit.send_text(text), "PONG", "SERVER_HEARTBEAT")
             await culprit.close()
         beat = await worker.heartbeat()
-        await watcher.sees("AGENT_STATUS", worker, since=beat.seq)
+        await watcher.sees_beat(worker, beat)
     await (await user.dashboard()).link.fence()
     await watcher.link.fence()
 

@@ -88,7 +88,7 @@ async def every_channel(world: World) -> None:
     early = await user.dashboard()
     agent = await user.agent(agentType="GEMINI")
     beat = await agent.heartbeat()
-    await early.sees("AGENT_STATUS", agent, since=beat.seq)
+    await early.sees_beat(agent, beat)
     await user.dashboard()
     await user.rest.get("/agents")
     await user.rest.get(f"/agents/{agent.id}")

@@ -79,7 +79,7 @@ async def a_little_of_everything(world: World) -> None:
     user = world.user()
     dashboard, agent = await user.dashboard(), await user.agent()
     beat = await agent.heartbeat()
-    await dashboard.sees("AGENT_STATUS", agent, since=beat.seq)
+    await dashboard.sees_beat(agent, beat)
     before = await agent.leave()
     await dashboard.sees("AGENT_DISCONNECT", agent, since=before)
 

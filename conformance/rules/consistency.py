@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from conformance import reading
 from conformance.rule import Finding, Rule
 from conformance.views import causes, items_of, narrowed, reads
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from conformance.timeline import Connection, Event, Frame, Timeline
     from conformance.world.world import World
 
+MILLISECOND = 0.0011
+OK, NOT_FOUND, PAGE = 200, 404, 100
 EVENTS = ("AGENT_STATUS", "AGENT_CONNECTED", "AGENT_DISCONNECT")
 
 
@@ -56,11 +59,18 @@ def _fields(value: dict[str, Any], **names: str) -> dict[str, Any]:
 
 
 def _instant(text: Any) -> Any:
-    """A time to the millisecond: channels may differ in precision below it."""
+    """A time as seconds since 1970, where it is one."""
     try:
-        return round(datetime.fromisoformat(text.upper()).timestamp(), 2) if isinstance(text, str) else text
+        return datetime.fromisoformat(text.upper()).timestamp() if isinstance(text, str) else text
     except ValueError:
         return text
+
+
+def _differ(name: str, left: Any, right: Any) -> bool:
+    """Whether two channels tell different things; times may differ in their precision below a millisecond."""
+    if name == "heartbeat" and isinstance(left, float) and isinstance(right, float):
+        return abs(left - right) > MILLISECOND
+    return bool(left != right)
 
 
 SHARED = {"name": "name", "status": "status", "version": "version", "capabilities": "capabilities"}
@@ -78,10 +88,31 @@ def when(t: Timeline) -> Iterator[Moment]:
         for index, mark in enumerate(marks):
             later = [s for s in changes if s > mark.seq]
             end = min(later[0] if later else 10**9, marks[index + 1].seq if index + 1 < len(marks) else 10**9)
-            if any(s < mark.seq for s in changes):
-                moment = Moment(agent, list(_views(t, agent, mark.seq, end)))
+            if any(s < mark.seq for s in changes) and not _deleted(t, agent):
+                moment = Moment(agent, [*_views(t, agent, mark.seq, end), *_counts(t, agent, mark.seq, end)])
                 if len({v.channel for v in moment.views}) > 1:
                     yield moment
+
+
+def _counts(t: Timeline, agent: Connection, start: int, end: int) -> Iterator[View]:
+    """How often each channel that shows all agents shows this one: a list of one page, a fresh snapshot, the single."""
+    for e in t.calls("listAgents", "getAgent"):
+        if not (start < e.seq < end and e.user == agent.user):
+            continue
+        found = reading.rows(e.value)
+        whole = e.query.get("offset") == "0" and e.query.get("limit") == "100" and len(found or ()) < PAGE
+        if e.operation == "listAgents" and e.status == OK and found is not None and whole:
+            yield View(
+                "GET /agents", e, "/data", {"presence": sum(reading.agent_id(r) == agent.agent_id for r in found)}
+            )
+        elif e.operation == "getAgent" and e.path.endswith(f"/{agent.agent_id}") and e.status in {OK, NOT_FOUND}:
+            yield View("GET /agents/{agentId}", e, "", {"presence": int(e.status == OK)})
+    for dashboard in t.dashboards_of(agent.user):
+        for frame in dashboard.snapshots:
+            asked = any(f.type == "DASHBOARD_INIT" and start < f.seq < frame.seq for f in dashboard.sent)
+            if start < frame.seq < end and asked and isinstance(frame.payload.get("agents"), list):
+                times = sum(i.agent_id == agent.agent_id for i in items_of(frame))
+                yield View("a fresh snapshot", frame, "/payload/agents", {"presence": times})
 
 
 def _views(t: Timeline, agent: Connection, start: int, end: int) -> Iterator[View]:
@@ -132,18 +163,22 @@ def _cased(before: Any, word: str) -> str:
 
 def check(moment: Moment, t: Timeline) -> Iterator[Finding]:
     """Each channel agrees with REST's single answer, else with whatever was seen first, in all that both tell."""
-    views = sorted(moment.views, key=lambda v: v.channel != "GET /agents/{agentId}")
-    base, *others = views
-    for view in others:
+    singles = [v for v in moment.views if v.channel == "GET /agents/{agentId}"]
+    for view in moment.views:
+        base = next((v for v in [*singles, *moment.views] if v.fields.keys() & view.fields.keys()), view)
         if view.channel == base.channel:
             continue
         for name in sorted(base.fields.keys() & view.fields.keys()):
             left, right = base.fields[name], view.fields[name]
-            if left != right and not _left_open(t, moment.agent, name, right):
+            if _differ(name, left, right) and not _left_open(t, moment.agent, name, right):
                 says = f"{view.channel} and {base.channel} disagree about the agent's {name}"
                 yield Finding(
                     says, view.where, view.pointer, f"{name}: {left} as in {base.channel}", right, (base.where,)
                 )
+
+
+def _deleted(t: Timeline, agent: Connection) -> bool:
+    return any(e.operation == "deleteAgent" and agent.agent_id in e.path.split("/") for e in t.exchanges)
 
 
 def _left_open(t: Timeline, agent: Connection, name: str, value: Any) -> bool:
@@ -200,6 +235,22 @@ def list_differs(s: Scene) -> None:
     s.wait(1)
 
 
+def snapshot_forgets(s: Scene) -> None:
+    s.agent("a1")
+    s.note("quiet")
+    s.shows(s.row("a1"))
+    s.dashboard(s.item("a2"))
+    s.wait(1)
+
+
+def listed_twice(s: Scene) -> None:
+    s.agent("a1")
+    s.note("quiet")
+    s.shows(s.row("a1"))
+    s.lists(s.row("a1"), s.row("a1"), query={"limit": "100", "offset": "0"})
+    s.wait(1)
+
+
 def snapshot_stale(s: Scene) -> None:
     s.agent("a1")
     s.note("quiet")
@@ -249,7 +300,7 @@ async def several_agents(world: World) -> None:
         beat = await agent.heartbeat(
             commandsProcessed=step + 1, uptime=10 + step, memoryUsage=300 + step, cpuUsage=1.5 + step
         )
-        await early.sees("AGENT_STATUS", agent, since=beat.seq)
+        await early.sees_beat(agent, beat)
         await user.rest.shows(agent.id, beat=beat)
     before = await agents[0].leave()
     await early.sees("AGENT_DISCONNECT", agents[0], since=before)
@@ -314,7 +365,7 @@ RULES = (
         when=when,
         check=check,
         good=(agree, agree_on_lost),
-        bad=(list_differs, snapshot_stale, event_lost, mixed_case),
+        bad=(list_differs, snapshot_stale, snapshot_forgets, listed_twice, event_lost, mixed_case),
         cases=(several_agents,),
     ),
     Rule(

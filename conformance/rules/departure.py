@@ -109,7 +109,7 @@ async def both_roles_on_the_shared_socket(world: World) -> None:
     await dashboard.link.until("DASHBOARD_READY", "ACK", since=init.seq, within=2.0)
     agent = await user.agent(channel="shared")
     beat = await agent.heartbeat()
-    await dashboard.sees("AGENT_STATUS", agent, since=beat.seq)
+    await dashboard.sees_beat(agent, beat)
     await world.quiet()
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from conformance import reading
 from conformance.rule import Finding, Rule
 from conformance.views import Loss, losses, watchers
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from conformance.timeline import Connection, Frame, Timeline
     from conformance.world.world import World
 
+GOING_AWAY = 1001
+LOOK_ON = 1.25
+"""Seconds to look on for what must not come: a little more than the contract gives for what must."""
 Occasion = tuple["Loss", "Connection"]
 
 
@@ -124,6 +128,24 @@ async def agent_leaves(world: World) -> None:
     await world.quiet()
 
 
+async def agent_leaves_returns_and_leaves(world: World) -> None:
+    """An agent goes away, comes back as a newer version that can do less, and goes away again."""
+    user = world.user()
+    dashboard, agent = await user.dashboard(), user.new_agent()
+    plain = {"maxTokens": 1, "supportsInterrupt": False, "supportsTrace": False}
+    first = {"version": "1.0.0"}
+    announcements: tuple[dict[str, Any], ...] = (first, {"version": "2.0.0", "capabilities": plain})
+    for number, announce in enumerate(announcements, 1):
+        sent = await agent.connect(channel="agent", envelope=None, **announce)
+        await dashboard.sees("AGENT_STATUS", agent, since=sent.seq)
+        beat = await agent.heartbeat(commandsProcessed=number)
+        await dashboard.sees_beat(agent, beat)
+        await user.rest.shows(agent.id, status="ONLINE", beat=beat)
+        before = await agent.leave(GOING_AWAY)
+        await dashboard.sees("AGENT_DISCONNECT", agent, since=before)
+        await user.rest.shows(agent.id, status="OFFLINE")
+
+
 async def agent_crashes(world: World) -> None:
     """An agent's connection breaks without a handshake while two dashboards watch."""
     user = world.user()
@@ -133,6 +155,12 @@ async def agent_crashes(world: World) -> None:
     before = await agent.crash()
     await first.sees("AGENT_DISCONNECT", agent, since=before)
     await second.sees("AGENT_DISCONNECT", agent, since=before)
+    await second.link.until(  # what must not come: a second announcement, a late sign of life
+        since=world.recorder.last,
+        within=LOOK_ON,
+        expected=False,
+        where=lambda f: reading.agent_id(f.payload) == agent.id and reading.status(f.payload) != "OFFLINE",
+    )
     await world.quiet()
 
 
@@ -144,5 +172,5 @@ RULE = Rule(
     check=check,
     good=(announced, announced_with_offline_status, deleted_after),
     bad=(never, twice, late, without_timestamp),
-    cases=(agent_leaves, agent_crashes),
+    cases=(agent_leaves, agent_leaves_returns_and_leaves, agent_crashes),
 )

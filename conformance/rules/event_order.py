@@ -231,7 +231,7 @@ async def spaced_heartbeats(world: World) -> None:
     dashboard, agent = await user.dashboard(), await user.agent()
     for step in range(4):
         beat = await agent.heartbeat(commandsProcessed=50 + step)
-        await dashboard.sees("AGENT_STATUS", agent, since=beat.seq)
+        await dashboard.sees_beat(agent, beat)
         await world.quiet()
 
 
@@ -243,7 +243,7 @@ async def beats_at_once(world: World) -> None:
         for number in range(3):
             beat = await agent.say_heartbeat(commandsProcessed=step + number)
         await agent.link.answer(beat, "SERVER_HEARTBEAT")
-        await dashboard.sees("AGENT_STATUS", agent, since=beat.seq)
+        await dashboard.sees_beat(agent, beat)
         await world.quiet()
 
 

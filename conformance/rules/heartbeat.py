@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from conformance.world.world import World
 
 SCHEMA = "messages/from-agent/AGENT_HEARTBEAT.json"
+NAMES = ("commandsProcessed", "uptime", "memoryUsage", "cpuUsage")
+NUMBERS = ((1, 77, 641.25, 7.5), (0, 0, 0, 0), (3_000_000_000, 86400.5, 131072.25, 7.523), (2, 154, 642.25, 100))
+"""Ordinary numbers, zeros (falsy in many languages), and some that do not fit into small or whole ones."""
 FACTORS = (1000, 1024, 1024 * 1024, 60)
 
 
@@ -101,9 +104,9 @@ def kept(occasion: Kept, t: Timeline) -> Iterator[Finding]:
         says = f"REST does not show the {name} that the last heartbeat reported"
         got = told.get(name, "nothing") if isinstance(told, dict) else told
         yield Finding(says, last.where, f"{last.pointer}/last_metrics/{name}", f"{beat.metrics[name]}", got, evidence)
-    shown = last.value.get("last_heartbeat", last.value.get("last_ping"))
+    shown = _time_of(last.value)
     at = _unix(shown)
-    if shown is None or (at is not None and at < t.wall(beat.sent.at) / 1000 - t.terms.clock_tolerance):
+    if shown is None or (at is not None and abs(at - t.wall(beat.sent.at) / 1000) > t.terms.clock_tolerance):
         says = "last_heartbeat does not follow the heartbeat: the agent looks silent"
         yield Finding(says, last.where, f"{last.pointer}/last_heartbeat", "the time of the heartbeat", shown, evidence)
 
@@ -113,6 +116,43 @@ def _unix(value: Any) -> float | None:
         return datetime.fromisoformat(value.upper()).timestamp() if isinstance(value, str) else None
     except ValueError:
         return None
+
+
+def _time_of(row: dict[str, Any]) -> Any:
+    return row.get("last_heartbeat", row.get("last_ping"))
+
+
+class Advance(NamedTuple):
+    """What REST gave as the time of the last heartbeat before and after one more of them."""
+
+    beat: Heartbeat
+    before: Item
+    after: Item
+
+
+def advances(t: Timeline) -> Iterator[Advance]:
+    """Each heartbeat with a read before and after it, in fractions of a second; the later read moved on or was late."""
+    for beat in heartbeats(t):
+        items = [i for i in reads(t, beat.agent) if _unix(_time_of(i.value)) and "." in str(_time_of(i.value))]
+        before = [i for i in items if i.where.seq < beat.sent.seq]
+        after = [i for i in items if i.where.seq > beat.answer.seq]
+        if not before or not after:
+            continue
+        old = _time_of(before[-1].value)
+        moved = next((i for i in after if _time_of(i.value) != old), None)
+        if moved is not None:
+            yield Advance(beat, before[-1], moved)
+        elif after[-1].where.at > t.bound(beat.sent.at, 1.0):
+            yield Advance(beat, before[-1], after[-1])
+
+
+def moves_on(a: Advance, _t: Timeline) -> Iterator[Finding]:
+    """It is later than before."""
+    old, new = _time_of(a.before.value), _time_of(a.after.value)
+    if (_unix(new) or 0) <= (_unix(old) or 0):
+        says = "last_heartbeat does not move on with the heartbeats: the agent looks silent"
+        where = f"{a.after.pointer}/last_heartbeat"
+        yield Finding(says, a.after.where, where, f"a time after {old}", new, (a.before.where, a.beat.sent))
 
 
 def invalid_beats(t: Timeline) -> Iterator[Beat]:
@@ -213,6 +253,29 @@ def no_time(s: Scene) -> None:
     s.shows(s.row("a1", last_metrics=s.metrics))
 
 
+def _two_beats(s: Scene, second: str) -> None:
+    agent = s.agent("a1")
+    agent.heartbeats()
+    s.shows(s.row("a1", last_heartbeat="2025-10-09T08:53:20.100Z", last_metrics=s.metrics))
+    s.wait(0.2)
+    agent.heartbeats()
+    s.wait(2)
+    s.shows(s.row("a1", last_heartbeat=second, last_metrics=s.metrics))
+
+
+def time_moves_on(s: Scene) -> None:
+    _two_beats(s, "2025-10-09T08:53:20.350Z")
+
+
+def time_frozen(s: Scene) -> None:
+    _two_beats(s, "2025-10-09T08:53:20.100Z")
+
+
+def an_hour_ahead(s: Scene) -> None:
+    s.agent("a1").heartbeats()
+    s.shows(s.row("a1", last_heartbeat="2025-10-09T09:53:20Z", last_metrics=s.metrics))
+
+
 def refuses(s: Scene) -> None:
     agent = s.agent("a1")
     beat = agent.sends("AGENT_HEARTBEAT", {"agentId": "a1", "healthMetrics": s.health | {"cpuUsage": 101}})
@@ -236,15 +299,16 @@ def milliseconds(s: Scene) -> None:
 
 
 async def beats_and_reads(world: World) -> None:
-    """An agent sends three different heartbeats; after each one REST is read until it follows."""
+    """An agent sends heartbeats with all sorts of numbers; after each one REST is read until it follows."""
     user = world.user()
     dashboard, agent = await user.dashboard(), await user.agent()
-    for step in (1, 2, 3):
-        beat = await agent.heartbeat(
-            commandsProcessed=step, uptime=77 * step, memoryUsage=640.25 + step, cpuUsage=7.5 * step
-        )
-        await dashboard.sees("AGENT_STATUS", agent, since=beat.seq)
+    before: Any = None
+    for numbers in NUMBERS:
+        beat = await agent.heartbeat(**dict(zip(NAMES, numbers, strict=True)))
+        await dashboard.sees_beat(agent, beat)
         await user.rest.shows(agent.id, beat=beat)
+        read = await user.rest.until(agent.id, lambda row, old=before: _time_of(row) != old)  # type: ignore[misc]
+        before = _time_of(reading.one(read.value) or {})
 
 
 async def out_of_range(world: World) -> None:
@@ -270,7 +334,7 @@ async def out_of_range(world: World) -> None:
         sent = await agent.link.send_text(body)
         await agent.link.until("ERROR", since=sent.seq)
     beat = await agent.heartbeat(commandsProcessed=5, cpuUsage=100)
-    await dashboard.sees("AGENT_STATUS", agent, since=beat.seq)
+    await dashboard.sees_beat(agent, beat)
     await user.rest.shows(agent.id, beat=beat)
     await world.quiet()
 
@@ -293,7 +357,17 @@ RULES = (
         when=kept_beats,
         check=kept,
         good=(followed,),
-        bad=(not_stored, cpu_zero, no_time),
+        bad=(not_stored, cpu_zero, no_time, an_hour_ahead),
+        cases=(beats_and_reads,),
+    ),
+    Rule(
+        id="heartbeat.time-moves-on",
+        clauses=("HB-2",),
+        judges="Each heartbeat moves last_heartbeat on.",
+        when=advances,
+        check=moves_on,
+        good=(time_moves_on,),
+        bad=(time_frozen,),
         cases=(beats_and_reads,),
     ),
     Rule(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from conformance import reading
 from conformance.rule import Finding, Rule
 from conformance.timeline import Exchange
-from conformance.views import Loss, losses, reads, watchers
+from conformance.views import Loss, live_words, losses, reads, watchers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +39,8 @@ def _settled(t: Timeline, agent: Connection, cause: Event, end: float, wanted: b
     ]
     shown = [i.where for i in items if isinstance(i.where, Exchange)]
     answers = sorted([*shown, *missing], key=lambda e: e.seq)
-    right = any((reading.status(i.value) != "OFFLINE") == wanted for i in items)
+    words = live_words(agent) if wanted else {"OFFLINE"}
+    right = any(reading.status(i.value) in words for i in items)
     if right or any(e.at > t.bound(cause.at, WITHIN) for e in answers):
         return Reading(agent, cause, answers, right)
     return None

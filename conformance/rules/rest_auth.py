@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from conformance import reading
 from conformance.rest_views import TOO_MANY, agent_of, answered, code, is_failure, masked
 from conformance.rule import Finding, Rule, provocation
 from conformance.timeline import VALID
+from conformance.views import OK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from conformance.timeline import Exchange, Timeline
     from conformance.world.world import World
 
-WITHOUT_KEY = ("none", "malformed", "not-a-token", "bad-signature", "alg-none")
+WITHOUT_KEY = ("none", "malformed", "not-a-token", "bad-signature", "alg-none", "alg-none-cased", "empty-key")
 WITH_KEY = ("expired", "not-yet-valid", "unknown-subject", "refresh")
 NAMES = {
     "none": "no token",
@@ -25,12 +27,14 @@ NAMES = {
     "not-a-token": "a token that is none",
     "bad-signature": "a token with a bad signature",
     "alg-none": "an unsigned token (alg: none)",
+    "alg-none-cased": "an unsigned token (alg: nOnE)",
+    "empty-key": "a token signed with an empty key",
     "expired": "an expired token",
     "not-yet-valid": "a token that is not valid yet",
     "unknown-subject": "a token of an unknown user",
     "refresh": "a refresh token",
 }
-UNAUTHORIZED, TOO_LARGE = 401, 413
+UNAUTHORIZED, NOT_FOUND, TOO_LARGE = 401, 404, 413
 UUID = "00000000-0000-4000-8000-000000000000"
 
 
@@ -52,7 +56,7 @@ def attempts(*kinds: str) -> Callable[[Timeline], Iterator[Exchange]]:
     return when
 
 
-def refused(e: Exchange, _t: Timeline) -> Iterator[Finding]:
+def refused(e: Exchange, t: Timeline) -> Iterator[Finding]:
     """Bad credentials: 401 with the failure body. The good token: anything else."""
     if e.credential == VALID:
         if e.status == UNAUTHORIZED:
@@ -68,6 +72,27 @@ def refused(e: Exchange, _t: Timeline) -> Iterator[Finding]:
         yield Finding(
             "the 401 has no failure body: the frontend shows nothing", e, "", "success false and error", e.text[:80]
         )
+    yield from _obeyed(e, t)
+
+
+def _obeyed(e: Exchange, t: Timeline) -> Iterator[Finding]:
+    """What bad credentials asked for was done, whatever was answered: seen between the owner's looks around it."""
+    looks = [x for x in t.calls("getAgent") if x.path == e.path and x.user == e.user and x.status in {OK, NOT_FOUND}]
+    before = [x for x in looks if x.ended <= e.at]
+    after = [x for x in looks if x.at >= e.ended]
+    if e.method not in {"PATCH", "DELETE"} or not (before and after) or before[-1].status != OK:
+        return
+    first, last = before[-1], after[0]
+    others = [x for x in t.exchanges if x.path == e.path and x.method != "GET" and first.at < x.at < last.ended]
+    if any(x.credential == VALID or (x is not e and x.method == e.method) for x in others):
+        return
+    name = NAMES.get(e.credential, e.credential)
+    if e.method == "DELETE" and last.status == NOT_FOUND:
+        yield Finding(f"{name} deleted an agent", last, "", "the agent as it was", NOT_FOUND, (first, e))
+    asked = e.request.get("name") if e.method == "PATCH" and isinstance(e.request, dict) else None
+    was, now = ((reading.one(x.value) or {}).get("name") for x in (first, last))
+    if asked and now == asked != was:
+        yield Finding(f"{name} renamed an agent", last, "/data/name", f"the name as it was: {was}", now, (first, e))
 
 
 def shut_and_open(s: Scene) -> None:
@@ -80,6 +105,28 @@ def shut_in_own_words(s: Scene) -> None:
     for kind in ("none", "expired"):
         s.rest("DELETE", "/agents/zz", 401, {"success": False, "error": "Anmelden", "at": 1}, credential=kind)
     s.fails("DELETE", "/agents/zz", 404)
+
+
+def shut_for_an_agent(s: Scene) -> None:
+    s.shows(s.row("a1"))
+    s.fails("PATCH", "/agents/a1", 401, credential="none", request={"name": "Nobody"})
+    s.fails("DELETE", "/agents/a1", 401, credential="none")
+    s.shows(s.row("a1"))
+    s.rest("DELETE", "/agents/a1", 204)
+    s.fails("DELETE", "/agents/a1", 401, credential="expired")
+    s.fails("GET", "/agents/a1", 404)
+
+
+def refused_but_deleted(s: Scene) -> None:
+    s.shows(s.row("a1"))
+    s.fails("DELETE", "/agents/a1", 401, credential="none")
+    s.fails("GET", "/agents/a1", 404)
+
+
+def refused_but_renamed(s: Scene) -> None:
+    s.shows(s.row("a1"))
+    s.fails("PATCH", "/agents/a1", 401, credential="none", request={"name": "Nobody"})
+    s.shows(s.row("a1", name="Nobody"))
 
 
 def commands_open(s: Scene) -> None:
@@ -126,6 +173,33 @@ async def credentials_without_key(world: World) -> None:
     basic = {"Authorization": "Basic Y29uZm9ybWFuY2U6bm90LWEtcGFzc3dvcmQ="}
     await world.user().rest.get("/agents", query={"limit": "1"}, headers=basic, credential="none")
     await _try(world, WITHOUT_KEY)
+
+
+async def _try_on_an_agent(world: World, kinds: tuple[str, ...]) -> None:
+    """Every kind of credential on an agent that is there and has gone, with its owner's look before and after each."""
+    user = world.user()
+    agent = await user.agent()
+    await agent.leave()
+    await user.rest.shows(agent.id, status="OFFLINE")
+    path = f"/agents/{agent.id}"
+    for kind in (k for k in kinds if k in world.site.keyring.kinds):
+        await user.rest.get("/agents", credential=kind)
+        await user.rest.get("/agents", query={"status": "ONLINE", "limit": "1"}, credential=kind)
+        await user.rest.get(path, credential=kind)
+        await user.rest.patch(path, {"name": "Nobody"}, credential=kind)
+        await user.rest.delete(path, credential=kind)
+        await user.rest.get(path)
+
+
+async def an_agent_without_key(world: World) -> None:
+    """The same on an agent that exists: it is not shown, not renamed and not deleted; nor is a filtered list shown."""
+    await _try_on_an_agent(world, WITHOUT_KEY)
+
+
+@provocation(needs="signing-key")
+async def an_agent_with_key(world: World) -> None:
+    """Well-signed tokens that open nothing, on an agent that exists."""
+    await _try_on_an_agent(world, WITH_KEY)
 
 
 @provocation(needs="signing-key")
@@ -260,9 +334,17 @@ RULES = (
         judges="No token, a malformed one, a forged one and alg none are answered 401; a good token is not.",
         when=attempts(*WITHOUT_KEY),
         check=refused,
-        good=(shut_and_open, shut_in_own_words),
-        bad=(commands_open, alg_none_accepted, not_found_first, without_failure_body, refuses_everyone),
-        cases=(credentials_without_key,),
+        good=(shut_and_open, shut_in_own_words, shut_for_an_agent),
+        bad=(
+            commands_open,
+            alg_none_accepted,
+            not_found_first,
+            without_failure_body,
+            refuses_everyone,
+            refused_but_deleted,
+            refused_but_renamed,
+        ),
+        cases=(credentials_without_key, an_agent_without_key),
     ),
     Rule(
         id="auth.signed-but-worthless-refused",
@@ -272,7 +354,7 @@ RULES = (
         check=refused,
         good=(shut_and_open, shut_in_own_words),
         bad=(refresh_opens, expired_opens),
-        cases=(credentials_with_key,),
+        cases=(credentials_with_key, an_agent_with_key),
     ),
     Rule(
         id="auth.challenge",

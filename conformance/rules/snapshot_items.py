@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from conformance import reading
 from conformance.handshakes import Handshake, handshakes
 from conformance.rule import Finding, Rule
-from conformance.views import Item, items_of, snapshot_items
+from conformance.views import Item, items_of, live_words, snapshot_items
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,7 +89,8 @@ def true_state(shown: Shown, _t: Timeline) -> Iterator[Finding]:
         )
         return
     status = reading.status(shown.item.value)
-    if shown.live == (status == "OFFLINE"):
+    right = live_words(shown.agent) if shown.live else {"OFFLINE"}
+    if status not in right:
         says = (
             "the snapshot shows an agent with a live socket as OFFLINE"
             if shown.live
@@ -105,7 +106,8 @@ def whole_items(s: Scene) -> None:
 
 
 def live_and_lost(s: Scene) -> None:
-    s.agent("a1")
+    broken = {"agentId": "a1", "errorType": "RESOURCE", "message": "disk full", "recoverable": False}
+    s.agent("a1").sends("AGENT_ERROR", broken)
     s.agent("a2").closes()
     s.wait(3)
     s.dashboard(s.item("a1", status="ERROR"), s.item("a2", status="OFFLINE"), s.item("of-others", status="OFFLINE"))

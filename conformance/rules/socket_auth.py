@@ -22,13 +22,15 @@ BAD = frozenset(
         "not-a-token",
         "bad-signature",
         "alg-none",
+        "alg-none-cased",
+        "empty-key",
         "expired",
         "not-yet-valid",
         "unknown-subject",
         "refresh",
     ]
 )
-WITHOUT_KEY = ("none", "malformed", "not-a-token", "bad-signature", "alg-none")
+WITHOUT_KEY = ("none", "malformed", "not-a-token", "bad-signature", "alg-none", "alg-none-cased", "empty-key")
 REFUSED = frozenset({401, 403})
 CODES = frozenset({4001, 4002, 1008})
 WITHIN = 5.0
@@ -168,14 +170,25 @@ async def bad_tokens_with_the_key(world: World) -> None:
     await _try(world, [k for k in world.site.keyring.kinds if k not in WITHOUT_KEY])
 
 
-async def _try(world: World, kinds: Iterable[str]) -> None:
+async def bad_tokens_at_the_shared_socket(world: World) -> None:
+    """The shared endpoint is asked by an agent and a dashboard with no token and with spoilt ones."""
+    await _try(world, [k for k in world.site.keyring.kinds if k in WITHOUT_KEY], channel="shared")
+
+
+@provocation(needs="signing-key")
+async def bad_tokens_with_the_key_at_the_shared_socket(world: World) -> None:
+    """The shared endpoint is asked with expired, early, foreign and refresh tokens, signed with the right key."""
+    await _try(world, [k for k in world.site.keyring.kinds if k not in WITHOUT_KEY], channel="shared")
+
+
+async def _try(world: World, kinds: Iterable[str], channel: str = "") -> None:
     places = [(k, r, q) for k in kinds for r in ("agent", "dashboard") for q in (True, False) if q or k != "none"]
-    await asyncio.gather(*(_knock(world, *place) for place in places))
+    await asyncio.gather(*(_knock(world, channel, *place) for place in places))
 
 
-async def _knock(world: World, kind: str, role: str, in_query: bool) -> None:  # noqa: FBT001 - one of three coordinates
+async def _knock(world: World, channel: str, kind: str, role: str, in_query: bool) -> None:  # noqa: FBT001 - a place
     user = world.user()
-    link = await user.socket(role, credential=kind, in_query=in_query)
+    link = await user.socket(role, channel=channel, credential=kind, in_query=in_query)
     if link.is_open:
         greeting = user.new_agent().greeting() if role == "agent" else {"dashboardId": world.new_id()}
         await link.send("AGENT_CONNECT" if role == "agent" else "DASHBOARD_INIT", greeting)
@@ -210,7 +223,12 @@ RULES = (
         check=sent_away,
         good=(refused_at_the_handshake, error_and_close, close_only),
         bad=(left_open, snapshot_for_nobody, server_error, closed_as_if_all_were_well, closed_late),
-        cases=(bad_tokens_without_a_key, bad_tokens_with_the_key),
+        cases=(
+            bad_tokens_without_a_key,
+            bad_tokens_with_the_key,
+            bad_tokens_at_the_shared_socket,
+            bad_tokens_with_the_key_at_the_shared_socket,
+        ),
     ),
     Rule(
         id="socket-auth.good-token-served",

@@ -195,7 +195,7 @@ async def everything_it_says(world: World) -> None:
     second = await user.dashboard()
     for step in range(3):
         beat = await agent.heartbeat(commandsProcessed=step)
-        await first.sees("AGENT_STATUS", agent, since=beat.seq)
+        await first.sees_beat(agent, beat)
     await second.link.fence()
     before = await agent.leave()
     await second.sees("AGENT_DISCONNECT", agent, since=before)

@@ -160,7 +160,7 @@ async def bad_frames_from_an_agent(world: World) -> None:
         sent = await agent.link.send("AGENT_HEARTBEAT", {"agentId": agent.id, "healthMetrics": health})
         await agent.link.answer(sent, "SERVER_HEARTBEAT", within=ANSWER_SECONDS)
     beat = await agent.heartbeat()
-    await dashboard.sees("AGENT_STATUS", agent, since=beat.seq)
+    await dashboard.sees_beat(agent, beat)
     await user.rest.get(f"/agents/{agent.id}")
 
 

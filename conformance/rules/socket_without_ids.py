@@ -116,7 +116,7 @@ async def _speak(world: World, dashboard_channel: str, agent_channel: str) -> No
     await agent.heartbeat()
     for missing in (NEITHER, {"id": ...}, {"timestamp": ...}):
         beat = await agent.heartbeat(missing, commandsProcessed=len(missing))
-        await dashboard.sees("AGENT_STATUS", agent, since=beat.seq)
+        await dashboard.sees_beat(agent, beat)
 
 
 RULE = Rule(

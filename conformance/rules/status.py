@@ -75,8 +75,13 @@ def sent(told: Told, t: Timeline) -> Iterator[Finding]:
 
 
 def beats_told(t: Timeline) -> Iterator[Told]:
-    """Each heartbeat that was followed by an AGENT_STATUS on a dashboard."""
-    return (told for told in each_cause(t) if told.beat is not None and told.after)
+    """Each heartbeat that was followed by an AGENT_STATUS: its own, or another's up to the end of its time."""
+    for told in each_cause(t):
+        if told.beat is None or not told.after:
+            continue
+        own = any(reading.same_metrics(reading.metrics(f.payload), told.beat.metrics) for f in told.after)
+        if own or told.dashboard.until >= t.bound(told.cause.at, told.within):
+            yield told
 
 
 def metrics_follow(told: Told, _t: Timeline) -> Iterator[Finding]:
@@ -172,12 +177,22 @@ def cpu_zero(s: Scene) -> None:
     dashboard, agent = s.dashboard(), s.agent("a1")
     agent.heartbeats()
     dashboard.told("a1", metrics=s.metrics | {"cpuUsage": 0})
+    s.wait(2)
 
 
 def processed_instead(s: Scene) -> None:
     dashboard, agent = s.dashboard(), s.agent("a1")
     agent.heartbeats()
     dashboard.told("a1", metrics=s.health)
+    s.wait(2)
+
+
+def late_status_of_the_connect(s: Scene) -> None:
+    dashboard, agent = s.dashboard(), s.agent("a1")
+    agent.heartbeats()
+    dashboard.told("a1")
+    s.wait(0.2)
+    dashboard.told("a1", metrics=s.metrics)
 
 
 def zeros_at_first(s: Scene) -> None:
@@ -199,7 +214,7 @@ async def connect_and_two_heartbeats(world: World) -> None:
             commandsProcessed=step, uptime=60 * step, memoryUsage=100.5 * step, cpuUsage=33.3 * step
         )
         for dashboard in watching:
-            await dashboard.sees("AGENT_STATUS", agent, since=beat.seq)
+            await dashboard.sees_beat(agent, beat)
     await world.quiet()
 
 
@@ -230,7 +245,7 @@ RULES = (
         judges="After a heartbeat an AGENT_STATUS carries just the four numbers that were reported.",
         when=beats_told,
         check=metrics_follow,
-        good=(connect_and_beat, status_before_answer),
+        good=(connect_and_beat, status_before_answer, late_status_of_the_connect),
         bad=(cpu_zero, processed_instead),
         cases=(connect_and_two_heartbeats,),
     ),

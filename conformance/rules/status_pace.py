@@ -200,7 +200,7 @@ async def ten_at_once(world: World) -> None:
     for step in range(4):
         beats = await asyncio.gather(*(a.heartbeat(commandsProcessed=100 + step) for a in agents))
         for agent, beat in zip(agents, beats, strict=True):
-            await dashboard.sees("AGENT_STATUS", agent, since=beat.seq)
+            await dashboard.sees_beat(agent, beat)
     await world.quiet()
 
 

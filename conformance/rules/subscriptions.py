@@ -249,7 +249,7 @@ async def everything_in_every_way(world: World) -> None:
     others = [await user.dashboard(subscriptions=s) for s in ({}, {"terminals": False}, {"agents": {"all": True}})]
     beat = await agent.heartbeat()
     for dashboard in (plain, *others):
-        await dashboard.sees("AGENT_STATUS", agent, since=beat.seq)
+        await dashboard.sees_beat(agent, beat)
 
 
 async def some_agents_only(world: World) -> None:
@@ -264,7 +264,7 @@ async def some_agents_only(world: World) -> None:
     await two.leave()
     await two.connect()
     beat = await one.heartbeat(commandsProcessed=9)
-    await dashboard.sees("AGENT_STATUS", one, since=beat.seq)
+    await dashboard.sees_beat(one, beat)
     await world.quiet()
 
 

@@ -180,8 +180,8 @@ async def old_and_new_dashboards(world: World) -> None:
     await old.link.until("DASHBOARD_READY", "ACK", since=init.seq, within=2.0)
     for count in (2, 3):
         beat = await agent.heartbeat(commandsProcessed=count)
-        await old.sees("AGENT_STATUS", agent, since=beat.seq)
-        await new.sees("AGENT_STATUS", agent, since=beat.seq)
+        await old.sees_beat(agent, beat)
+        await new.sees_beat(agent, beat)
         await world.quiet()
 
 

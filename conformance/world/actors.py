@@ -95,6 +95,16 @@ class Dashboard:
             await self.link.until("DASHBOARD_READY", "ACK", since=sent.seq, within=2.0)
         return sent
 
+    async def sees_beat(self, agent: Agent, beat: Frame) -> Frame | None:
+        """Waits for the AGENT_STATUS that carries a heartbeat's metrics: earlier causes may still be on their way."""
+        wanted = reading.reported(beat.payload.get("healthMetrics"))
+
+        def fits(frame: Frame) -> bool:
+            told = frame.payload
+            return reading.agent_id(told) == agent.id and reading.same_metrics(reading.metrics(told), wanted)
+
+        return await self.link.until("AGENT_STATUS", since=beat.seq, where=fits)
+
     async def sees(
         self,
         kind: str,
