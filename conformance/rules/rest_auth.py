@@ -88,11 +88,12 @@ def _obeyed(e: Exchange, t: Timeline) -> Iterator[Finding]:
         return
     name = NAMES.get(e.credential, e.credential)
     if e.method == "DELETE" and last.status == NOT_FOUND:
-        yield Finding(f"{name} deleted an agent", last, "", "the agent as it was", NOT_FOUND, (first, e))
+        yield Finding(f"a request with {name} deleted an agent", last, "", "the agent as it was", NOT_FOUND, (first, e))
     asked = e.request.get("name") if e.method == "PATCH" and isinstance(e.request, dict) else None
     was, now = ((reading.one(x.value) or {}).get("name") for x in (first, last))
     if asked and now == asked != was:
-        yield Finding(f"{name} renamed an agent", last, "/data/name", f"the name as it was: {was}", now, (first, e))
+        says = f"a request with {name} renamed an agent"
+        yield Finding(says, last, "/data/name", f"the name as it was: {was}", now, (first, e))
 
 
 def shut_and_open(s: Scene) -> None:

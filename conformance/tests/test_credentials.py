@@ -49,6 +49,8 @@ def test_a_token_can_be_short_lived() -> None:
         ("not-a-token", jwt.DecodeError),
         ("bad-signature", jwt.InvalidSignatureError),
         ("alg-none", jwt.InvalidAlgorithmError),
+        ("alg-none-cased", jwt.InvalidAlgorithmError),
+        ("empty-key", jwt.InvalidSignatureError),
         ("expired", jwt.ExpiredSignatureError),
         ("not-yet-valid", jwt.ImmatureSignatureError),
         ("unknown-subject", jwt.InvalidTokenError),

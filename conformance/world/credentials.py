@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hmac
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 HOUR = 3600
-WITHOUT_KEY = ("none", "malformed", "not-a-token", "bad-signature", "alg-none")
+FROM_JWT = ("bad-signature", "alg-none", "alg-none-cased", "empty-key")
+WITHOUT_KEY = ("none", "malformed", "not-a-token", *FROM_JWT)
 """Bad credentials that can be made from a good token alone."""
 WITH_KEY = ("expired", "not-yet-valid", "unknown-subject", "refresh")
 """Bad credentials that only the holder of the signing key can make."""
@@ -50,7 +52,7 @@ class Keyring:
     @property
     def kinds(self) -> tuple[str, ...]:
         """The bad credentials this keyring can make."""
-        makeable = [k for k in WITHOUT_KEY if k not in {"bad-signature", "alg-none"} or self._is_jwt()]
+        makeable = [k for k in WITHOUT_KEY if k not in FROM_JWT or self._is_jwt()]
         return (*makeable, *(WITH_KEY if self.can_sign else ()))
 
     def _is_jwt(self) -> bool:
@@ -88,9 +90,19 @@ class Keyring:
         return f"{head}.{claims}.{signature[:middle]}{other}{signature[middle + 1 :]}"
 
     def _alg_none(self, user: str) -> str:
-        _, claims, _ = self.token(user).split(".")
-        head = base64.urlsafe_b64encode(orjson.dumps({"alg": "none", "typ": "JWT"})).rstrip(b"=").decode()
-        return f"{head}.{claims}."
+        return self._headed("none", user) + "."
+
+    def _alg_none_cased(self, user: str) -> str:
+        return self._headed("nOnE", user) + "."
+
+    def _empty_key(self, user: str) -> str:
+        """By hand: libraries refuse to sign with nothing, and some backends check with nothing."""
+        signed = self._headed("HS256", user)
+        return f"{signed}.{_base64(hmac.digest(b'', signed.encode(), 'sha256'))}"
+
+    def _headed(self, algorithm: str, user: str) -> str:
+        """The claims of a user's good token under a header of our own, not yet signed."""
+        return f"{_base64(orjson.dumps({'alg': algorithm, 'typ': 'JWT'}))}.{self.token(user).split('.')[1]}"
 
     def _expired(self, user: str) -> str:
         return self._sign(user, iat=int(time.time()) - 2 * HOUR, exp=int(time.time()) - HOUR)
@@ -108,6 +120,10 @@ class Keyring:
         now = int(time.time())
         right: Mapping[str, Any] = {"sub": subject, "iat": now, "exp": now + HOUR, "typ": "access", **self._claims}
         return jwt.encode({**right, **claims}, self._secret, algorithm="HS256")
+
+
+def _base64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 def subject(token: str) -> str | None:
