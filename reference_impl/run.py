@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypedDict
 from reference_impl.app import BASE, create_app, make_parts
 from reference_impl.defects import load
 from reference_impl.server import Server, bind, make_server
+from reference_impl.store import UnusableDatabaseError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -59,11 +60,22 @@ def run(  # noqa: PLR0913 - what the command line knows
         heartbeat_interval_s=settings.timings.heartbeat_interval_s,
     )
     server = make_server(create_app(parts), lambda: listening(told))
-    if exit_with_stdin:
-        threading.Thread(target=_stop_with_stdin, args=(server,), daemon=True).start()
     with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
-        runner.run(parts.database.start())  # here, where a failure can still be told in one sentence
+        try:
+            runner.run(parts.database.start())  # here, where a failure can still be told in one sentence
+        except UnusableDatabaseError:
+            runner.run(_drivers_end())
+            raise
+        if exit_with_stdin:
+            threading.Thread(target=_stop_with_stdin, args=(server,), daemon=True).start()
         runner.run(server.serve(sockets=[listener]))
+
+
+async def _drivers_end() -> None:
+    """Let the driver's thread say its last word while there is still a loop to say it to."""
+    for thread in threading.enumerate():
+        if thread is not threading.main_thread():
+            await asyncio.to_thread(thread.join, 1)
 
 
 def _stop_with_stdin(server: Server) -> None:

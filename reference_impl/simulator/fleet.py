@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from reference_impl.simulator.lives import Leave
 
 _RETRY_S = 1.0
+_ANSWER_S = 10.0
 
 
 @dataclass(slots=True)
@@ -97,7 +98,8 @@ class MockAgent:
         if self._socket is None:
             return
         await self._socket.send(orjson.dumps({"type": kind, "id": str(next(self._ids)), "payload": payload}).decode())
-        answer = orjson.loads(await asyncio.wait_for(self._socket.recv(), 10))
+        async with asyncio.timeout(_ANSWER_S):  # wait_for, in Python 3.11, may lose a cancellation
+            answer = orjson.loads(await self._socket.recv())
         self._tally.refused += answer["type"] == "ERROR"
 
 
