@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from conformance.rule import Finding, Rule
     from conformance.timeline import Timeline
 
 LIMIT = 50
 """Findings kept per rule and timeline: a broken backend breaks the same thing a thousand times."""
+MOST = 5000
+"""Occasions looked at per rule and timeline: a backend can give any number of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,26 +28,40 @@ class Judgement:
     findings: tuple[Finding, ...] = ()
     error: str = ""
     """Set when the rule itself broke: a fault of the harness, never a verdict."""
+    cut: bool = False
+    """Whether occasions were left that nobody looked at."""
 
 
-def judge(rule: Rule, timeline: Timeline) -> Judgement:
-    """One rule on one timeline."""
+def never() -> bool:
+    """Nobody is waiting."""
+    return False
+
+
+def judge(rule: Rule, timeline: Timeline, is_over: Callable[[], bool] = never) -> Judgement:
+    """One rule on one timeline, until its occasions are too many or the time `is_over`."""
     occasions = 0
     findings: list[Finding] = []
+    cut = False
     try:
         for occasion in rule.when(timeline):
+            if cut := (occasions >= MOST or is_over()):
+                break
             occasions += 1
-            if len(findings) < LIMIT:
-                findings += (rule.stamped(f, timeline.case) for f in rule.check(occasion, timeline))
+            if room := LIMIT - len(findings):
+                findings += islice((rule.stamped(f, timeline.case) for f in rule.check(occasion, timeline)), room)
     except Exception as error:  # noqa: BLE001 - whatever breaks in a rule is reported as ours, with the rule's name
         frame = _where(error)
         return Judgement(rule.id, occasions, tuple(findings), f"{type(error).__name__} in {frame}: {error}")
-    return Judgement(rule.id, occasions, tuple(findings[:LIMIT]))
+    return Judgement(rule.id, occasions, tuple(findings), cut=cut)
 
 
-def judge_all(rules: Iterable[Rule], timeline: Timeline) -> list[Judgement]:
-    """Every rule on one timeline; rules without an occasion are left out."""
-    judgements = (judge(rule, timeline) for rule in rules)
+def judge_all(rules: Iterable[Rule], timeline: Timeline, is_over: Callable[[], bool] = never) -> list[Judgement]:
+    """Every rule on one timeline, as far as time allows; rules without an occasion are left out."""
+    judgements: list[Judgement] = []
+    for rule in rules:
+        if is_over():
+            break
+        judgements.append(judge(rule, timeline, is_over))
     return [j for j in judgements if j.occasions or j.error]
 
 

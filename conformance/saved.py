@@ -35,6 +35,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from conformance.contract import load_contract
 from conformance.redact import Redactor
+from conformance.rim import DEEPEST, is_shallow
 from conformance.timeline import MISSING, Closed, Event, Exchange, Frame, Note, Opened, Terms, Timeline
 
 if TYPE_CHECKING:
@@ -184,7 +185,9 @@ def _entry(event: Event, redactor: Redactor, cuts: list[str]) -> dict[str, Any]:
         if value is MISSING or (field.default is not NO_DEFAULT and value == field.default):
             continue
         entry[field.name] = (
-            base64.b64encode(value).decode() if isinstance(value, bytes) else _bounded(redactor.value(value), cuts)
+            base64.b64encode(redactor.binary(value)).decode()
+            if isinstance(value, bytes)
+            else _bounded(redactor.value(value), cuts)
         )
     if "text" in entry and "value" in entry and _same(_parsed(entry["text"]), entry["value"]):
         del entry["value"]
@@ -209,9 +212,10 @@ def _bounded(value: Any, cuts: list[str]) -> Any:
 
 def _parsed(text: Any) -> Any:
     try:
-        return json.loads(text)
+        value = json.loads(text)
     except (ValueError, TypeError, RecursionError):
         return MISSING
+    return value if is_shallow(value) else MISSING
 
 
 def _same(left: object, right: object) -> bool:
@@ -244,6 +248,8 @@ def _read(path: Path) -> dict[str, Any]:
         document = json.loads(content)
     except (ValueError, RecursionError):
         raise SavedError(f"{path} is not a saved case: it is not JSON") from None
+    if not is_shallow(document, 2 * DEEPEST):
+        raise SavedError(f"{path} is not a saved case: it is nested too deeply")
     if not isinstance(document, dict):
         raise SavedError(f"{path} is not a saved case: it holds no JSON object")
     return document

@@ -46,8 +46,14 @@ class Ledger:
         return rules + [f"case {event.case} broke: {event.error}" for event in self.finished if event.error]
 
     def stalls(self) -> list[str]:
-        """Cases that waited in vain, or were cut, although no rule found anything wrong there."""
-        return [
+        """Cases that waited in vain, or were cut, although no rule found anything wrong there; and rules cut short."""
+        endless = [
+            f"rule {j.rule} looked at the first {j.occasions} occasions in case {e.case}, and there were more"
+            for e in self.finished
+            for j in e.judgements
+            if j.cut and not j.findings and not e.cut
+        ]
+        return endless + [
             f"case {e.case} {'was cut: ' + e.cut if e.cut else 'waited in vain for ' + ', '.join(e.unmet)}"
             for e in self.finished
             if (e.cut or e.unmet) and not e.findings

@@ -10,6 +10,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from conformance import reading
+from conformance.redact import Redactor
 from conformance.target import BASE_PATH
 from conformance.timeline import MISSING, Exchange, Terms
 
@@ -98,7 +99,7 @@ async def _find_base_path(world: World, first: Exchange) -> None:
             break
     site.base_path = found
     if best == 0:
-        raise Stop(_nothing_there(first, tried, failure))
+        raise Stop(_nothing_there(first, tried, failure, Redactor(site.target.secrets)))
     if site.target.base_path is None and found != BASE_PATH:
         shown = found or "/"
         world.recorder.note(
@@ -111,7 +112,7 @@ async def _find_base_path(world: World, first: Exchange) -> None:
         )
 
 
-def _nothing_there(first: Exchange, candidates: Iterable[str], failure: str) -> str:
+def _nothing_there(first: Exchange, candidates: Iterable[str], failure: str, redactor: Redactor) -> str:
     kind = first.headers.get("content-type", "without content type").split(";")[0]
     tried = ", ".join(f"{c}/agents" for c in candidates)
     if failure in ENDLESS:
@@ -123,7 +124,7 @@ def _nothing_there(first: Exchange, candidates: Iterable[str], failure: str) -> 
             "Name the API's URL, or --base-path."
         )
     if 300 <= first.status < 400:  # noqa: PLR2004 - HTTP
-        goal = first.headers.get("location", "nowhere")
+        goal = redactor.text(first.headers.get("location", "nowhere"))
         return f"GET /agents is redirected ({first.status} to {goal:.200}): name the API's own URL."
     why = ""
     if kind == "application/json" and first.value is MISSING:
@@ -142,7 +143,7 @@ async def _try_tokens(world: World) -> None:
         answer = await world.user(index).rest.get("/agents")
         if answer.status in (401, 403):
             error = answer.value.get("error") if isinstance(answer.value, dict) else None
-            said = f", saying {error!r:.120}" if error else ""
+            said = f", saying {Redactor(site.target.secrets).value(error)!r:.120}" if error else ""
             raise Stop(
                 f"The token of {name} is refused: GET {site.base_path}/agents answers {answer.status}{said}. "
                 "Check --token / --second-token, or --jwt-secret and --users (the suite signs HS256 with `sub` = user)."
@@ -208,7 +209,7 @@ async def _measure(world: World) -> None:
         if not (agent.link.is_open and dashboard.link.is_open):
             break
         beat = await agent.heartbeat(commandsProcessed=10 + step)
-        status = await dashboard.sees("AGENT_STATUS", agent, since=beat.seq)
+        status = await dashboard.sees_beat(agent, beat)
         if status is None:
             break
         delays.append(status.at - beat.at)

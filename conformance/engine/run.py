@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -27,12 +28,17 @@ if TYPE_CHECKING:
     from conformance.judge import Judgement
     from conformance.rule import Rule
     from conformance.target import Target
+    from conformance.timeline import Timeline
 
 AT_ONCE = 12
 SHORT = 5.0
 """Seconds up to which a time-out of the backend's is waited for in every full run."""
 PATIENT = 120.0
 """Seconds a run must be given before it waits out what the contract allows a minute for."""
+JUDGING = 20.0
+"""Seconds that judging one case may take."""
+GRACE = 2.0
+"""Seconds for what is still to be judged when a run is ended."""
 TICK = 0.05
 PAUSE = 0.1
 
@@ -61,6 +67,7 @@ class Run:
         self._events: asyncio.Queue[RunEvent | None] = asyncio.Queue()
         self._worlds: set[World] = set()
         self._stopped = ""
+        self._judge_until = math.inf
         self._task: asyncio.Task[None] | None = None
         self._keyring = Keyring(self._target)
 
@@ -175,7 +182,7 @@ class Run:
         self._events.put_nowait(CaseStarted(case.id))
         started = time.monotonic()
         cut = error = ""
-        halted = False
+        halted = cancelled = False
         try:
             async with asyncio.timeout(case.provocation.budget):
                 await case.provocation.script(world)
@@ -185,7 +192,8 @@ class Run:
             self._stopped = str(stop)
             halted = True  # there is no backend to judge: nothing that was seen speaks for or against one
         except asyncio.CancelledError:
-            cut = self._stopped or "interrupted"
+            cut, cancelled = self._stopped or "interrupted", True
+            self._hurry()
         except Exception as broken:  # noqa: BLE001 - a broken script is reported as ours and ends nobody else's case
             error = _said(broken)
         finally:
@@ -193,7 +201,9 @@ class Run:
         timeline = world.timeline()
         judgements: tuple[Judgement, ...] = ()
         if not halted:
-            judgements = tuple(judge_all(self._rules.values(), timeline))
+            judgements, unfinished, interrupted = await self._judged(timeline)
+            cancelled = cancelled or interrupted
+            cut = cut or unfinished
         unmet = tuple(f"{n.data['waited_for']} on {n.data['connection']}" for n in timeline.notes if n.kind == "unmet")
         self._events.put_nowait(
             CaseFinished(case.id, time.monotonic() - started, judgements, timeline, unmet, cut, error)
@@ -201,8 +211,36 @@ class Run:
         with suppress(TimeoutError):
             async with asyncio.timeout(3):
                 await world.close()
-        if cut == (self._stopped or "interrupted"):
+        if cancelled:
             raise asyncio.CancelledError
+
+    async def _judged(self, timeline: Timeline) -> tuple[tuple[Judgement, ...], str, bool]:
+        """What the rules say; why they did not come to an end, if so; whether the run was ended meanwhile.
+
+        They are asked in a thread, for a timeline can be long and the run's time goes on.
+        """
+        clock = time.monotonic
+        end = clock() + JUDGING
+
+        def is_over() -> bool:
+            return clock() > min(end, self._judge_until)
+
+        judging = asyncio.ensure_future(asyncio.to_thread(judge_all, self._rules.values(), timeline, is_over))
+        interrupted = False
+        while not judging.done() and clock() < min(end, self._judge_until) + GRACE:
+            try:
+                await asyncio.wait({judging}, timeout=min(end, self._judge_until) + GRACE - clock())
+            except asyncio.CancelledError:
+                interrupted = True
+                self._hurry()
+        if not judging.done():
+            return (), "judging it took too long", interrupted
+        unfinished = "judging it took too long" if is_over() else ""
+        return tuple(judging.result()), unfinished, interrupted
+
+    def _hurry(self) -> None:
+        """The run is to end: what is left to judge has only a little time."""
+        self._judge_until = min(self._judge_until, time.monotonic() + GRACE)
 
     async def _watch_lag(self) -> None:
         """Notes on every open timeline when the tester itself paused, so that no backend answers for it."""

@@ -6,7 +6,7 @@ import json
 import re
 import shlex
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit, urlunsplit
@@ -266,6 +266,8 @@ class Facts:
     def step(self, event: Event, where: Event | None = None, pointer: str = "") -> Step:
         """An event in words; `where` is the one that is wrong."""
         wrong = event is where
+        if isinstance(event, Frame) and event.binary is not None:
+            event = replace(event, binary=self._redactor.binary(event.binary))
         who, arrow, what, body, text = told(event)
         return Step(
             at=event.at,

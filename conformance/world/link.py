@@ -12,6 +12,7 @@ import orjson
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
+from conformance.rim import as_json
 from conformance.timeline import MISSING, VALID, Closed, Frame, Opened
 from conformance.world.rest import failure_of
 
@@ -139,8 +140,7 @@ class Link:
         text = binary = None
         if isinstance(data, str):
             text = data
-            with contextlib.suppress(ValueError):
-                value = orjson.loads(data)
+            value = as_json(data)
         else:
             binary = data[:1000]
         frame = self._recorder.add(

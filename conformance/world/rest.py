@@ -13,6 +13,7 @@ import orjson
 from yarl import URL
 
 from conformance import reading
+from conformance.rim import as_json
 from conformance.timeline import MISSING, VALID, Exchange
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 MAX_BODY = 4 * 1024 * 1024
 REQUEST_SECONDS = 8.0
+PAGE = 100
+"""The contract's largest page."""
 POLL_SECONDS = 0.05
 """Between two looks at something REST does not announce."""
 KEPT_HEADERS = frozenset(
@@ -47,14 +50,6 @@ def failure_of(error: BaseException) -> str:
         case aiohttp.ClientConnectorError() | ConnectionRefusedError():
             return "refused"
     return "broken"
-
-
-def _as_json(raw: bytes) -> Any:
-    """The JSON value that a body sent as it is holds, if it holds one."""
-    try:
-        return orjson.loads(raw)
-    except ValueError:
-        return MISSING
 
 
 def open_session() -> aiohttp.ClientSession:
@@ -88,13 +83,16 @@ class Rest:
         return await self.call("DELETE", path, **options)
 
     async def all_agents(self, **options: Any) -> list[Exchange]:
-        """GET /agents, page after page until one is not full (at most 50 pages)."""
+        """GET /agents, page after page until one is not full (at most 50 pages), or paging is not what it does."""
         pages: list[Exchange] = []
+        before: list[Any] = []
         for number in range(50):
-            page = await self.get("/agents", query={"limit": "100", "offset": str(100 * number)}, **options)
+            page = await self.get("/agents", query={"limit": str(PAGE), "offset": str(PAGE * number)}, **options)
             pages.append(page)
-            if len(reading.rows(page.value) or ()) < 100:  # noqa: PLR2004 - the contract's largest page
+            rows = reading.rows(page.value) or []
+            if len(rows) != PAGE or rows == before:
                 break
+            before = rows
         return pages
 
     async def shows(self, agent_id: str, *, status: str = "", beat: Frame | None = None) -> Exchange:
@@ -153,7 +151,7 @@ class Rest:
             "under_base": under_base,
             "query": dict(query or {}),
             "request_headers": shown,
-            "request": body if raw is None else _as_json(raw),
+            "request": body if raw is None else as_json(raw),
         }
         try:
             async with site.session.request(method, url, data=data, headers=sent, allow_redirects=False) as answer:
@@ -183,8 +181,5 @@ class Rest:
             facts["failure"] = "time-out" if isinstance(error, TimeoutError) else "broken"
         content = b"".join(chunks)
         facts["text"] = content.decode("utf-8", "replace")
-        try:
-            facts["value"] = orjson.loads(content)
-        except ValueError:
-            facts["value"] = MISSING
+        facts["value"] = as_json(content)
         return facts

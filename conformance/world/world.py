@@ -6,9 +6,8 @@ import asyncio
 import random
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
-from conformance.timeline import Note
+from conformance.rim import as_json
+from conformance.timeline import MISSING, Note
 from conformance.world.command import CommandError, printed
 from conformance.world.link import Link
 from conformance.world.recorder import Recorder
@@ -93,10 +92,9 @@ MIGRATION = ("before", "after", "again", "back")
 
 def _document(output: bytes) -> dict[str, Any]:
     """The document of `onsembl-reference evidence`; of a backend without migration only the agents."""
-    try:
-        document = orjson.loads(output)
-    except ValueError:
-        raise CommandError("printed something else than one JSON document") from None
+    document = as_json(output)
+    if document is MISSING:
+        raise CommandError("printed something else than one JSON document")
     migration = document.get("migration") if isinstance(document, dict) else None
     if not isinstance(document, dict) or not _are_rows(document.get("agents")):
         raise CommandError("printed no list of objects at /agents")

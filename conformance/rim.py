@@ -1,0 +1,36 @@
+"""What is taken of JSON that comes from outside: a value nested too deeply to walk is treated as no value."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import orjson
+
+from conformance.timeline import MISSING
+
+DEEPEST: Final = 64
+"""Levels of nesting that are taken; the contract's own messages are below 16."""
+
+
+def is_shallow(value: Any, deepest: int = DEEPEST) -> bool:
+    """Whether a JSON value is nested at most so deep; looks level by level, so that depth costs no stack."""
+    level = [value]
+    for _ in range(deepest + 1):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not level:
+            return True
+    return False
+
+
+def as_json(raw: bytes | str) -> Any:
+    """The JSON value that a text holds; MISSING when it holds none, or one nested too deeply."""
+    try:
+        value = orjson.loads(raw)
+    except ValueError:
+        return MISSING
+    return value if is_shallow(value) else MISSING
