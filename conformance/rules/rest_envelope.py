@@ -221,6 +221,23 @@ def problem_json(s: Scene) -> None:
     s.fails("GET", "/agents/zz", 404, headers={"content-type": "application/problem+json"})
 
 
+def stopped(s: Scene) -> None:
+    s.rest("POST", "/agents/a1/stop", 202, {"success": True, "data": {}})
+
+
+def stopped_in_own_words(s: Scene) -> None:
+    s.rest("POST", "/agents/a1/stop", 202, {"message": "Stopping"})
+
+
+async def controls(world: World) -> None:
+    """A connected agent is restarted and stopped; where control is served, that is answered 202."""
+    user = world.user()
+    if "control" not in world.site.target.withheld:
+        for what in ("restart", "stop"):
+            agent = await user.agent()
+            await user.rest.call("POST", f"/agents/{agent.id}/{what}", body={"reason": "conformance"})
+
+
 RULES = (
     Rule(
         id="envelope.success-with-data",
@@ -228,8 +245,8 @@ RULES = (
         judges="Every 2xx answer of a JSON operation says success: true and has the resource as data.",
         when=successes,
         check=success,
-        good=(enveloped, enveloped_with_more),
-        bad=(bare_array, agents_instead_of_data, list_inside_data, success_as_text, web_page),
+        good=(enveloped, enveloped_with_more, stopped),
+        bad=(bare_array, agents_instead_of_data, list_inside_data, success_as_text, web_page, stopped_in_own_words),
         cases=(reads,),
     ),
     Rule(
@@ -260,6 +277,6 @@ RULES = (
         check=typed,
         good=(enveloped, with_charset),
         bad=(as_text, problem_json),
-        cases=(reads, refusals_of_every_kind),
+        cases=(reads, refusals_of_every_kind, controls),
     ),
 )

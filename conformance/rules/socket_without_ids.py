@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from typing import TYPE_CHECKING, Any
 
-from conformance.dialogue import OWN_ANSWER, Said, ended_over, is_valid, said
-from conformance.rule import Finding, Rule
+from conformance.dialogue import ANSWER_SECONDS, OWN_ANSWER, Said, ended_over, is_valid, said
+from conformance.rule import Finding, Rule, provocation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,9 +15,11 @@ if TYPE_CHECKING:
     from conformance.timeline import Timeline
     from conformance.world.world import World
 
-SERVED = ("DASHBOARD_INIT", "AGENT_CONNECT", "AGENT_HEARTBEAT", "PING")
+SERVED = ("DASHBOARD_INIT", "AGENT_CONNECT", "AGENT_HEARTBEAT", "PING", "AGENT_ERROR", "DASHBOARD_SUBSCRIBE")
 ROLE_MESSAGES = ("DASHBOARD_INIT", "AGENT_CONNECT")
-NEITHER: dict[str, object] = {"id": ..., "timestamp": ...}
+NEITHER: dict[str, Any] = {"id": ..., "timestamp": ...}
+LACKING: tuple[dict[str, Any], ...] = ({}, {"id": ...}, {"timestamp": ...}, NEITHER)
+"""What is left out, one after the other; nothing at first."""
 
 
 def when(t: Timeline) -> Iterator[Said]:
@@ -34,7 +37,7 @@ def when(t: Timeline) -> Iterator[Said]:
             yield s
 
 
-def check(s: Said, _t: Timeline) -> Iterator[Finding]:
+def check(s: Said, t: Timeline) -> Iterator[Finding]:
     """It is answered as its whole neighbour is, and not refused."""
     kind = s.sent.type
     lacks = " and ".join(name for name in ("id", "timestamp") if name not in s.sent.value)
@@ -46,6 +49,22 @@ def check(s: Said, _t: Timeline) -> Iterator[Finding]:
         says = f"{kind} without {lacks} is not served: clients written after the plan's examples wait for ever"
         end = s.connection.closed
         yield Finding(says, end or s.sent, "", expected, f"close {end.code}" if end else "nothing")
+    elif kind == "AGENT_ERROR":
+        yield from _forwarded(s, lacks, t)
+
+
+def _forwarded(s: Said, lacks: str, t: Timeline) -> Iterator[Finding]:
+    """Dashboards that are shown the agent's whole errors are shown this one too."""
+    within = t.contract.within("agent.error", "to-dashboard.AGENT_ERROR")
+    whole = [f for f in s.connection.sent if f.type == "AGENT_ERROR" and {"id", "timestamp"} <= set(f.value)]
+    for dashboard in t.dashboards_of(s.connection.user):
+        shown = {f.payload.get("message"): f for f in dashboard.about(s.connection.agent_id or "", "AGENT_ERROR")}
+        beside = [shown[f.payload["message"]] for f in whole if f.payload.get("message") in shown]
+        long_enough = dashboard.until >= t.bound(s.sent.at, within)
+        if beside and long_enough and s.sent.payload["message"] not in shown:
+            says = f"AGENT_ERROR without {lacks} is not shown to dashboards, to which the whole one was"
+            expected = f"AGENT_ERROR within {within:g} s"
+            yield Finding(says, s.sent, "", expected, "none", (beside[0],))
 
 
 def agent_without(s: Scene) -> None:
@@ -91,6 +110,47 @@ def heartbeat_ignored(s: Scene) -> None:
     s.wait(3)
 
 
+def others_without(s: Scene) -> None:
+    dashboard, agent = s.dashboard(), s.agent("a1")
+    for number, lacking in enumerate(LACKING):
+        ping = agent.sends("PING", {"timestamp": number}, **lacking)
+        agent.gets("PONG", {"timestamp": ping.payload["timestamp"]})
+        fault = agent.sends("AGENT_ERROR", _fault(f"Disk {number}"), **lacking)
+        agent.gets("ACK", {"success": True, "messageId": fault.id})
+        dashboard.gets("AGENT_ERROR", _fault(f"Disk {number}") | {"timestamp": s.now})
+        ask = dashboard.sends("DASHBOARD_SUBSCRIBE", {"type": "agent", "all": True}, **lacking)
+        dashboard.gets("ACK", {"success": True, "messageId": ask.id})
+    s.wait(3)
+
+
+def ping_ignored(s: Scene) -> None:
+    dashboard = s.dashboard()
+    dashboard.sends("PING", {"timestamp": 1})
+    dashboard.gets("PONG", {"timestamp": 1})
+    dashboard.sends("PING", {"timestamp": 2}, **NEITHER)
+    s.wait(3)
+
+
+def subscription_refused(s: Scene) -> None:
+    dashboard = s.dashboard()
+    dashboard.sends("DASHBOARD_SUBSCRIBE", {"type": "agent", "all": True}, **NEITHER)
+    dashboard.gets("ERROR", {"code": "INVALID_MESSAGE", "message": "id is missing", "recoverable": True})
+
+
+def error_acked_and_dropped(s: Scene) -> None:
+    dashboard, agent = s.dashboard(), s.agent("a1")
+    whole = agent.sends("AGENT_ERROR", _fault("Whole"))
+    agent.gets("ACK", {"success": True, "messageId": whole.id})
+    dashboard.gets("AGENT_ERROR", _fault("Whole") | {"timestamp": s.now})
+    agent.sends("AGENT_ERROR", _fault("Without"), **NEITHER)
+    agent.gets("ACK", {"success": True})
+    s.wait(3)
+
+
+def _fault(message: str, agent_id: str = "a1") -> dict[str, object]:
+    return {"agentId": agent_id, "errorType": "RESOURCE", "message": message, "recoverable": True}
+
+
 ABLE = {"maxTokens": 1, "supportsInterrupt": False, "supportsTrace": False}
 
 
@@ -102,6 +162,36 @@ async def as_in_the_plan(world: World) -> None:
 async def as_in_the_plan_on_the_shared_socket(world: World) -> None:
     """The same at the shared endpoint, where the plan's own example connects."""
     await _speak(world, "shared", "shared")
+
+
+async def pings_without_ids(world: World) -> None:
+    """A dashboard and an agent send PING whole, without id, without timestamp, without both."""
+    user = world.user()
+    dashboard, agent = await user.dashboard(), await user.agent()
+    for link in (dashboard.link, agent.link) if world.site.answers_ping else ():
+        for number, lacking in enumerate(LACKING):
+            ping = await link.send("PING", {"timestamp": 1_760_000_000_000 + number, "sequence": number}, **lacking)
+            if not await link.answer(ping, "PONG", within=ANSWER_SECONDS):
+                break
+
+
+@provocation(budget=20.0)
+async def errors_and_subscriptions_without_ids(world: World) -> None:
+    """AGENT_ERROR, then DASHBOARD_SUBSCRIBE, each whole, without id, without timestamp, without both."""
+    user = world.user()
+    dashboard, agent = await user.dashboard(), await user.agent()
+    for number, lacking in enumerate(LACKING):
+        fault = _fault(f"Disk nearly full ({number})", agent.id)
+        sent = await agent.link.send("AGENT_ERROR", fault, **lacking)
+        acked = await agent.link.answer(sent, within=ANSWER_SECONDS, expected=False)
+        told = await dashboard.sees("AGENT_ERROR", agent, since=sent.seq, message=fault["message"], expected=False)
+        if not (acked and told):
+            break
+    for lacking in LACKING:
+        ask = await dashboard.link.send("DASHBOARD_SUBSCRIBE", {"type": "agent", "all": True}, **lacking)
+        if not await dashboard.link.answer(ask, within=ANSWER_SECONDS, expected=False):
+            break
+    await asyncio.sleep(0 if acked and told else 0.5 + world.site.terms.slack)
 
 
 async def _speak(world: World, dashboard_channel: str, agent_channel: str) -> None:
@@ -125,7 +215,20 @@ RULE = Rule(
     judges="A client's message without id or timestamp is served just as one that has both.",
     when=when,
     check=check,
-    good=(agent_without, dashboard_without),
-    bad=(init_refused, init_ignored, connect_closed, heartbeat_ignored),
-    cases=(as_in_the_plan, as_in_the_plan_on_the_shared_socket),
+    good=(agent_without, dashboard_without, others_without),
+    bad=(
+        init_refused,
+        init_ignored,
+        connect_closed,
+        heartbeat_ignored,
+        ping_ignored,
+        subscription_refused,
+        error_acked_and_dropped,
+    ),
+    cases=(
+        as_in_the_plan,
+        as_in_the_plan_on_the_shared_socket,
+        pings_without_ids,
+        errors_and_subscriptions_without_ids,
+    ),
 )
