@@ -20,7 +20,7 @@ unit: setup
 	$(BIN)/pytest
 
 prove: setup
-	$(BIN)/onsembl-reference prove
+	$(BIN)/onsembl-reference prove --report reports/run
 
 setup: $(VENV)/.ready
 

@@ -8,16 +8,25 @@ from __future__ import annotations
 import difflib
 import os
 import tomllib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from conformance.target import Target, TargetError, check_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
+from urllib.parse import urlsplit
 
 SECRETS = {"token": "token_env", "second_token": "second_token_env", "jwt_secret": "jwt_secret_env"}
 """Settings whose value may not stand in a file → the setting that names a variable instead."""
+BUNDLED = "reference"
+"""The word for the bundled reference implementation."""
+VARIABLES = {"token": "ONSEMBL_TOKEN", "second_token": "ONSEMBL_SECOND_TOKEN", "jwt_secret": "ONSEMBL_JWT_SECRET"}
+"""Where keys are taken from when neither the profile nor the command line names any."""
+OF_A_TARGET = frozenset(
+    ("token", "second_token", "jwt_secret", "users", "header", "base_path", "agent_ws", "dashboard_ws")
+)
+"""Settings that say something of a backend, and nothing of the bundled reference."""
 KEYS: Mapping[str, type | tuple[type, ...]] = {
     "url": str,
     "name": str,
@@ -122,6 +131,29 @@ def header_pairs(lines: list[str]) -> dict[str, str]:
     return pairs
 
 
+def settings_of(target: str | None, said: Mapping[str, Any]) -> dict[str, Any]:
+    """All settings of a run: the profile's, over them what was said; the environment's keys where neither names any.
+
+    No `url` means the bundled reference (TARGET left out, or the word `reference`). Raises `TargetError`.
+    """
+    given = {key: value for key, value in said.items() if value not in (None, [])}
+    if isinstance(users := given.get("users"), str):
+        given["users"] = [u.strip() for u in users.split(",") if u.strip()]
+    if target is None or target == BUNDLED:
+        if idle := sorted(given.keys() & OF_A_TARGET):
+            names = ", ".join("--" + name.replace("_", "-") for name in idle)
+            raise TargetError(f"{names}: of no effect on the bundled reference; name a TARGET, or leave them out")
+        return given
+    path = Path(target)
+    settings = read_profile(path) if target.endswith(".toml") or path.is_file() else {"url": target}
+    if not settings.get("url"):
+        make_target(settings)  # says so: a target that names nothing is not the bundled reference
+    settings |= given
+    if not settings.keys() & SECRETS.keys():
+        settings |= {key: os.environ[name] for key, name in VARIABLES.items() if os.environ.get(name)}
+    return settings
+
+
 def make_target(settings: Mapping[str, Any]) -> Target:
     """The target that settings describe. Raises `TargetError`."""
     if not settings.get("url"):
@@ -131,11 +163,12 @@ def make_target(settings: Mapping[str, Any]) -> Target:
     if settings.get("second_token") and not settings.get("token"):
         raise TargetError("a second token without a first: give --token as well")
     timings = settings.get("timings", {})
+    named = {k: v for k, v in settings.items() if k == "base_path" and v is not None}
     return Target(
         url=check_url(settings["url"]),
         name=settings.get("name", ""),
         profile=settings.get("profile", ""),
-        base_path=_path(settings, "base_path"),
+        base_path=_path({"base_path": urlsplit(settings["url"]).path.rstrip("/") or None} | named, "base_path"),
         agent_ws=_path(settings, "agent_ws"),
         dashboard_ws=_path(settings, "dashboard_ws"),
         tokens=tuple(t for t in (settings.get("token"), settings.get("second_token")) if t),

@@ -50,7 +50,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Reads the target, so that a mistake in it is said at once; keeps all cases on one worker of xdist."""
     if not (backend := config.getoption("--backend")):
         return
-    from conformance.pytest_run import Judging, settings_of  # noqa: PLC0415 - see the module's first line
+    from conformance.profile import settings_of  # noqa: PLC0415 - see the module's first line
+    from conformance.pytest_run import Judging  # noqa: PLC0415 - see the module's first line
     from conformance.target import TargetError  # noqa: PLC0415 - as above
 
     names = [*OPTIONS, "header", "seed"]

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from conformance.contract import load_contract
@@ -16,7 +14,7 @@ from conformance.engine.events import CaseFinished, RunFinished
 from conformance.engine.plan import PREFLIGHT
 from conformance.engine.result import Breach, ClauseResult, Result, gather
 from conformance.engine.run import Options, Run
-from conformance.profile import make_target, read_profile
+from conformance.profile import make_target
 from conformance.redact import Redactor
 from conformance.report.facts import EVIDENCE, Facts
 from conformance.report.terminal import Page
@@ -37,7 +35,6 @@ REFERENCE = "reference"
 WIDTH = 100
 PATIENCE = 15.0
 """Seconds given to a run that is stopped early, to clean up behind itself."""
-VARIABLES = {"token": "ONSEMBL_TOKEN", "second_token": "ONSEMBL_SECOND_TOKEN", "jwt_secret": "ONSEMBL_JWT_SECRET"}
 
 
 class Breached(AssertionError):  # noqa: N818 - named for what it says, as NotRun
@@ -50,22 +47,6 @@ class NotRun(Exception):  # noqa: N818 - not an error: the case could not be jud
 
 class HarnessError(Exception):
     """The tester itself failed, which says nothing about the backend."""
-
-
-def settings_of(backend: str, said: Mapping[str, Any]) -> dict[str, Any]:
-    """All settings: those of a profile, over them the environment's secrets and what was said. Raises `TargetError`."""
-    path = Path(backend)
-    settings: dict[str, Any] = {}
-    if backend != REFERENCE:
-        settings = read_profile(path) if backend.endswith(".toml") or path.is_file() else {"url": backend}
-        if not settings.get("url"):
-            make_target(settings)  # says so: a target that names nothing is not the bundled reference
-    settings |= {key: os.environ[name] for key, name in VARIABLES.items() if os.environ.get(name)}
-    settings |= {key: value for key, value in said.items() if value not in (None, [])}
-    if isinstance(users := settings.get("users"), str):
-        settings["users"] = [u.strip() for u in users.split(",") if u.strip()]
-    make_target({"url": "http://127.0.0.1", **settings})
-    return settings
 
 
 class Judging:

@@ -7,36 +7,21 @@ import os
 import signal
 import sys
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from conformance.profile import make_target, read_profile
+from conformance.profile import make_target, settings_of
 from conformance.report import parse_report, write_report
 from conformance.target import Target, TargetError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
+    from pathlib import Path
 
     from conformance.engine.events import RunEvent
     from conformance.engine.result import Result
     from conformance.engine.run import Run
     from conformance.redact import Redactor
     from conformance.report.terminal import Terminal
-
-BUNDLED = "reference"
-
-
-def settings_of(target: str | None, said: Mapping[str, Any]) -> dict[str, Any]:
-    """All settings of a run: the profile's, and over them what was said. No `url`: the bundled reference."""
-    settings: dict[str, Any] = {}
-    if target is not None and target != BUNDLED:
-        path = Path(target)
-        settings = read_profile(path) if target.endswith(".toml") or path.is_file() else {"url": target}
-        if not settings.get("url"):
-            make_target(settings)  # says so: a target that names nothing is not the bundled reference
-    users = said.get("users")
-    settings |= dict(said) | ({"users": [u.strip() for u in users.split(",") if u.strip()]} if users else {})
-    return settings
 
 
 def execute(target: str | None, said: Mapping[str, Any]) -> int:

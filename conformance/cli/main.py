@@ -34,13 +34,11 @@ MaxTime = Annotated[
     float | None, typer.Option(min=1, help="Seconds after which the run ends with what it has. [default: 300]")
 ]
 Report = Annotated[list[str] | None, typer.Option(metavar="KIND=FILE", help="json, junit, html or svg; repeatable.")]
-Token = Annotated[str | None, typer.Option(envvar="ONSEMBL_TOKEN", show_envvar=True, help="Access token of a user.")]
-SecondToken = Annotated[
-    str | None, typer.Option(envvar="ONSEMBL_SECOND_TOKEN", show_envvar=True, help="Access token of another user.")
-]
+Token = Annotated[str | None, typer.Option(help="Access token of a user. [or ONSEMBL_TOKEN]")]
+SecondToken = Annotated[str | None, typer.Option(help="Access token of another user. [or ONSEMBL_SECOND_TOKEN]")]
 JwtSecret = Annotated[
     str | None,
-    typer.Option(envvar="ONSEMBL_JWT_SECRET", show_envvar=True, help="HS256 key: the suite signs its own tokens."),
+    typer.Option(help="HS256 key: the suite signs its own tokens. [or ONSEMBL_JWT_SECRET]"),
 ]
 Users = Annotated[str | None, typer.Option(metavar="A,B", help="The users it signs for (`sub`). [default: alice,bob]")]
 Header = Annotated[list[str] | None, typer.Option(metavar="'Name: value'", help="Sent with every request; repeatable.")]

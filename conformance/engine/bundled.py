@@ -41,7 +41,7 @@ async def bundled_reference(arguments: Sequence[str] = (), *, level: Any = "core
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=errors,
-                env={**os.environ, "ONSEMBL_JWT_SECRET": secret},
+                env=environment(secret),
                 start_new_session=True,
             )
         try:
@@ -58,6 +58,11 @@ async def bundled_reference(arguments: Sequence[str] = (), *, level: Any = "core
             )
         finally:
             await _end(process)
+
+
+def environment(secret: str) -> dict[str, str]:
+    """This environment with its own key and none of a server's settings: what is judged is the reference as it is."""
+    return {k: v for k, v in os.environ.items() if not k.startswith("ONSEMBL_")} | {"ONSEMBL_JWT_SECRET": secret}
 
 
 async def _listening(process: asyncio.subprocess.Process, log: Path) -> dict[str, Any]:

@@ -25,8 +25,16 @@ class Echo(NamedTuple):
 
 
 def beats(t: Timeline) -> Iterator[Echo]:
-    """Each heartbeat with metrics of its own that was not one of a flood."""
-    return (echo for echo in _echoes(t) if not is_flood(echo.beat))
+    """Each heartbeat with metrics of its own, not one of a flood, with nothing from before it still to be told."""
+    return (echo for echo in _echoes(t) if not is_flood(echo.beat) and not _pending(echo, t))
+
+
+def _pending(echo: Echo, t: Timeline) -> bool:
+    """Whether what an earlier cause brings may still be on its way, showing this heartbeat's metrics as the present."""
+    sent = echo.beat.sent
+    earlier = [e for e in causes(t, echo.beat.agent_id) if e.seq < sent.seq and t.bound(e.at, 1.0) > sent.at]
+    told = echo.dashboard.about(echo.beat.agent_id, "AGENT_STATUS")
+    return bool(earlier) and not any(max(e.seq for e in earlier) < f.seq < sent.seq for f in told)
 
 
 def _echoes(t: Timeline) -> Iterator[Echo]:
@@ -176,8 +184,18 @@ def cut_by_the_backend(s: Scene) -> None:
     agent.closes(by="backend", code=1009)
 
 
+def told_late_of_the_connect(s: Scene) -> None:
+    dashboard, agent = s.dashboard(), s.agent("a1")
+    _beat(s, dashboard, agent, 11)
+    dashboard.told("a1", metrics=s.metrics | {"commandsExecuted": 11})
+    s.wait(1.5)
+    _beat(s, dashboard, agent, 12)
+    s.wait(1)
+
+
 def three_each(s: Scene) -> None:
     dashboard, agent = s.dashboard(), s.agent("a1")
+    dashboard.told("a1")
     s.wait(1)
     _beat(s, dashboard, agent, 11)
     dashboard.told("a1", metrics=s.metrics | {"commandsExecuted": 11})
@@ -266,7 +284,7 @@ RULES = (
         judges="One heartbeat brings one AGENT_STATUS to each dashboard.",
         when=beats,
         check=once,
-        good=(one_each,),
+        good=(one_each, told_late_of_the_connect),
         bad=(three_each,),
         cases=(spaced_heartbeats,),
     ),

@@ -81,7 +81,7 @@ def test_version() -> None:
         ([URL, "--base-path", "api"], "begins with /"),
         ([URL, "--second-token", "opaque"], "give --token as well"),
         (["reference", "--level", "all"], "core, full"),
-        (["reference", "--agent-ws", "ws"], "begins with /"),
+        (["http://127.0.0.1:1", "--agent-ws", "ws"], "begins with /"),
     ],
     ids=lambda v: v if isinstance(v, str) else " ".join(v),
 )

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conformance.cli.execute import settings_of
-from conformance.profile import header_pairs, make_target, read_profile
+from conformance.profile import header_pairs, make_target, read_profile, settings_of
 from conformance.target import Target, TargetError, check_url
 
 if TYPE_CHECKING:
@@ -208,6 +207,29 @@ def test_what_is_said_lies_over_the_profile(tmp_path: Path) -> None:
     assert (said["url"], said["level"], said["seed"], said["users"]) == (URL, "full", 1, ["carol", "dan"])
     assert "url" not in settings_of(None, {})
     assert "url" not in settings_of("reference", {})
+
+
+def test_the_environment_fills_only_what_is_left_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys in the environment count where neither the profile nor the command line names any."""
+    monkeypatch.setenv("ONSEMBL_TOKEN", "from-the-shell")
+    monkeypatch.setenv("KEY", "from-the-profile")
+    path = profile(tmp_path, f'url = "{URL}"\njwt_secret_env = "KEY"')
+    assert "token" not in settings_of(str(path), {})
+    assert settings_of(URL, {})["token"] == "from-the-shell"
+    assert settings_of(URL, {"token": "said"})["token"] == "said"
+
+
+def test_settings_of_a_target_need_one() -> None:
+    """What says something of a backend is refused where the bundled reference is judged."""
+    with pytest.raises(TargetError, match="--base-path"):
+        settings_of(None, {"base_path": "/api"})
+
+
+def test_a_path_in_the_url_is_the_base_path() -> None:
+    """A URL with a path names where the API is; a named base path wins."""
+    assert make_target({"url": f"{URL}/api/v2/"}).base_path == "/api/v2"
+    assert make_target({"url": f"{URL}/x", "base_path": "/api"}).base_path == "/api"
+    assert make_target({"url": f"{URL}/"}).base_path is None
 
 
 def test_a_target_without_url_is_not_the_reference(tmp_path: Path) -> None:
