@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 LIMIT = 50
 """Findings kept per rule and timeline: a broken backend breaks the same thing a thousand times."""
-MOST = 5000
-"""Occasions looked at per rule and timeline: a backend can give any number of them."""
+MOST = 20_000
+"""Occasions looked at per rule and timeline: a backend can give any number of them. A good one gives up to 5,000."""
 
 
 @dataclass(frozen=True, slots=True)

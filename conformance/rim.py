@@ -14,17 +14,17 @@ DEEPEST: Final = 64
 
 def is_shallow(value: Any, deepest: int = DEEPEST) -> bool:
     """Whether a JSON value is nested at most so deep; looks level by level, so that depth costs no stack."""
-    level = [value]
-    for _ in range(deepest + 1):
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(deepest):
         level = [
             inner
             for outer in level
-            if isinstance(outer, dict | list)
             for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
         ]
         if not level:
-            return True
-    return False
+            break
+    return not level
 
 
 def as_json(raw: bytes | str) -> Any:

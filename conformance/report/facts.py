@@ -131,6 +131,8 @@ class Facts:
     def __init__(self, result: Result, redactor: Redactor) -> None:
         self.result = result
         self._redactor = redactor
+        self._bodies: dict[int, tuple[Any, Any]] = {}
+        """By identity, what was on the wire and what is shown of it: many breaches share their evidence."""
 
     def line(self, text: str, limit: int = SHORT) -> str:
         """Text from wherever, safe and on one line."""
@@ -274,11 +276,16 @@ class Facts:
             who=self.line(who),
             arrow=arrow,
             what=self.line(what),
-            body=body if body is MISSING else self._redactor.value(body),
+            body=body if body is MISSING else self._body(body),
             text=self.line(text, LONG),
             pointer=pointer if wrong else "",
             is_breach=wrong,
         )
+
+    def _body(self, value: Any) -> Any:
+        if id(value) not in self._bodies:
+            self._bodies[id(value)] = (value, self._redactor.value(value))
+        return self._bodies[id(value)][1]
 
 
 def alike(breaches: Iterable[Shown]) -> list[list[Shown]]:

@@ -30,7 +30,10 @@ class Between(NamedTuple):
 def between(t: Timeline) -> Iterator[Between]:
     """Each look at an agent of this timeline that lies between two equal ones by the other operation."""
     for agent_id, user in t.owners.items():
-        seen = own_rows(t, agent_id, user)
+        looks: dict[int, Row] = {}
+        for row in own_rows(t, agent_id, user):
+            looks.setdefault(row.where.seq, row)  # a list that has it a thousand times is one look
+        seen = list(looks.values())
         moments = [c.at for c in causes(t, agent_id)]
         for row in seen:
             others = [r for r in seen if r.where.operation != row.where.operation]

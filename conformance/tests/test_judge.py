@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from conformance.contract import load_contract
-from conformance.judge import LIMIT, judge, judge_all
+from conformance.judge import LIMIT, MOST, judge, judge_all
 from conformance.rule import Finding, Provocation, Rule, provocation
 from conformance.scene import Scene
 from conformance.timeline import Timeline
@@ -69,6 +70,21 @@ def test_findings_are_limited_and_occasions_are_not() -> None:
     judgement = judge(rule(range(1000), lambda _o, _t: three), T)
     assert judgement.occasions == 1000
     assert len(judgement.findings) == LIMIT == 50
+
+
+def test_a_rule_with_endless_occasions_ends() -> None:
+    """Occasions, and findings of one of them, without end: some are looked at, and it is said that more were left."""
+    judgement = judge(rule(count()), T)
+    assert (judgement.occasions, judgement.cut, judgement.error) == (MOST, True, "")
+    assert not judge(rule(range(MOST)), T).cut
+    endless = judge(rule(check=lambda _o, _t: (Finding("wrong") for _ in count())), T)
+    assert len(endless.findings) == LIMIT
+
+
+def test_judging_ends_with_its_time() -> None:
+    """When time is over no further occasion and no further rule is looked at."""
+    looks = iter([False, False, False, True, True])
+    assert [(j.occasions, j.cut) for j in judge_all([rule(count()), rule()], T, lambda: next(looks))] == [(2, True)]
 
 
 def test_judging_twice_says_the_same() -> None:
