@@ -86,7 +86,7 @@ def test_bundled_reference_is_green(pytester: pytest.Pytester) -> None:
 def test_selected_cases_only_are_played(pytester: pytest.Pytester, legacy: str) -> None:
     """-k plays only what it selects, a breach fails its item with the report's text, and --lf comes back to it."""
     backend = ("--backend", legacy, "--backend-jwt-secret", SECRET, "--backend-users", "alice,bob")
-    result = run(pytester, *backend, "-k", "agent-leaves", "--junitxml", "j.xml")
+    result = run(pytester, *backend, "-k", "agent-leaves and not returns", "--junitxml", "j.xml")
     assert result.ret == 1
     assert result.parseoutcomes()["failed"] == 1
     text = result.stdout.str()
@@ -130,7 +130,7 @@ def test_one_worker_of_xdist_plays_all(pytester: pytest.Pytester, closed: str) -
         (["--backend", "ftp://x"], "ERROR: --backend: 'ftp://x' is no URL*"),
         (["--backend", "none.toml"], "ERROR: --backend: none.toml cannot be read*"),
         (["--backend", "reference", "--backend-level", "all"], "ERROR: --backend: level 'all' is none of core, full"),
-        (["--backend", "reference", "--backend-header", "x"], "ERROR: --backend: header 'x'*"),
+        (["--backend", "http://127.0.0.1:1", "--backend-header", "x"], "ERROR: --backend: header 'x'*"),
     ],
 )
 def test_wrong_usage_is_a_sentence(pytester: pytest.Pytester, arguments: list[str], says: str) -> None:
