@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from conformance import reading
 from conformance.rule import Finding, Rule
+from conformance.rules.silence import interval_of
 from conformance.views import Heartbeat, causes, heartbeats, is_flood, watchers
 
 if TYPE_CHECKING:
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from conformance.scene import Scene
     from conformance.timeline import Connection, Frame, Timeline
     from conformance.world.world import World
+
+
+GIVEN_UP = 1008
+"""The code that says no more than that the backend no longer wants the connection: no cause of its own."""
 
 
 class Echo(NamedTuple):
@@ -121,8 +126,9 @@ def lives(t: Timeline) -> Iterator[Life]:
 
 def _surely_alive_until(agent: Connection) -> float:
     """When a backend ends a socket, dashboards may be told before the agent's side sees its end."""
-    by_backend = agent.closed is not None and agent.closed.by == "backend"
-    return agent.until - 1.0 if by_backend else agent.until
+    if agent.closed is None or agent.closed.by != "backend":
+        return agent.until
+    return agent.until + 1.0 if agent.closed.code == GIVEN_UP else agent.until - 1.0
 
 
 def steady(life: Life, t: Timeline) -> Iterator[Finding]:
@@ -132,7 +138,7 @@ def steady(life: Life, t: Timeline) -> Iterator[Finding]:
     for frame in life.told:
         gone = frame.kind == "AGENT_DISCONNECT" or reading.status(frame.payload) == "OFFLINE"
         silence = frame.at - max((at for at in beats if at < frame.at), default=life.agent.opened.at)
-        if gone and not failed and silence < t.terms.heartbeat_interval:
+        if gone and not failed and silence < interval_of(life.agent, t):
             says = "a connected agent was shown as gone for a moment, without a cause"
             yield Finding(
                 says,
