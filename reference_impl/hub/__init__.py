@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from reference_impl.domain.events import Event
+    from reference_impl.domain.events import Body, Event
 
 
 class Member(Protocol):
@@ -50,6 +50,9 @@ class Link(Protocol):
 
     def replaced(self) -> None:
         """End it, because a newer connection took its place (CON-4)."""
+
+    def send(self, type: str, payload: Body) -> None:  # noqa: A002 - the word of the envelope
+        """Queue a message for the agent, without waiting (CMD-1, CTL-1)."""
 
 
 class Presence(Protocol):

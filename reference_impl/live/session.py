@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from reference_impl.auth import Principal
     from reference_impl.clock import Clock, Timer
-    from reference_impl.domain.events import Event
+    from reference_impl.domain.events import Body, Event
     from reference_impl.domain.vocabulary import Role
     from reference_impl.live.connection import Connection
     from reference_impl.parts import Core
@@ -33,6 +33,10 @@ class AgentLink:
         """A newer connection took the agent over (CON-4)."""
         self.rest()
         self._connection.close(4008, "Replaced by a newer connection of the same agent")
+
+    def send(self, type: str, payload: Body) -> None:  # noqa: A002 - the word of the envelope
+        """Queue a message for the agent (CMD-1, CTL-1)."""
+        self._connection.send(type, payload)
 
     def seen(self) -> None:
         """A heartbeat came."""

@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from sqlalchemy import Connection, inspect, text
 
-from reference_impl.store import UnusableDatabaseError
+from reference_impl.store import UnusableDatabaseError, account_tables, command_tables, output_tables
 from reference_impl.store.tables import metadata
 
 if TYPE_CHECKING:
     from alembic.config import Config
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-HEAD: Final = "0002"
+HEAD: Final = "0005"
 _VERSIONS: Final = "alembic_version"
+_EVERY_TABLE: Final = (account_tables, command_tables, output_tables)
+"""Imported so that `metadata` knows their tables."""
 
 
 async def upgrade(engine: AsyncEngine) -> None:
@@ -29,10 +31,10 @@ async def upgrade(engine: AsyncEngine) -> None:
         await connection.run_sync(_upgrade)
 
 
-async def downgrade(engine: AsyncEngine) -> None:
-    """Go back by one migration."""
+async def downgrade(engine: AsyncEngine, to: str = "-1") -> None:
+    """Go back by one migration, or to the version named."""
     async with engine.begin() as connection:
-        await connection.run_sync(_downgrade)
+        await connection.run_sync(to_version, "downgrade", to)
 
 
 def to_version(connection: Connection, step: Literal["upgrade", "downgrade"], to: str) -> None:
@@ -51,10 +53,6 @@ def _upgrade(connection: Connection) -> None:
         _create(connection)
     elif _VERSIONS not in tables or _version(connection) != HEAD:
         to_version(connection, "upgrade", "head")
-
-
-def _downgrade(connection: Connection) -> None:
-    to_version(connection, "downgrade", "-1")
 
 
 def _create(connection: Connection) -> None:

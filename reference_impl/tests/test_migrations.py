@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -162,7 +163,7 @@ async def test_down_and_up_again(legacy: Path) -> None:
     """Rolled back, the old keys and lower case are there again; forward once more, the same rows result."""
     await run(upgrade, legacy)
     once = rows(legacy)
-    await run(downgrade, legacy)
+    await run(partial(downgrade, to="0001"), legacy)
     old = rows(legacy)["ordinary"]
     assert (old["status"], old["type"]) == ("online", "claude")
     assert json.loads(old["metadata"])["performance_metrics"] == {"commands_executed": 7, "average_response_time": 120}
