@@ -34,6 +34,7 @@ from reference_impl.store.cached import CachedAgents
 from reference_impl.store.database import SqlDatabase, database_url, make_engine
 from reference_impl.store.group_commit import GroupCommit
 from reference_impl.store.sql import SqlAgents, SqlUsers
+from reference_impl.store.sql_commands import SqlCommands
 from reference_impl.telemetry import Telemetry
 from reference_impl.web.admission import Admission
 from reference_impl.web.answers import failure_of
@@ -74,6 +75,7 @@ def make_parts(settings: Settings) -> Parts:
         database=SqlDatabase(engine, commits),
         agents=agents,
         users=users,
+        commands=SqlCommands(engine, commits),
         verifier=JwtVerifier(settings.jwt_secret, settings.auth, users, clock),
         hub=MemoryHub(),
         presence=MemoryPresence(),

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from reference_impl.logs import Log
     from reference_impl.settings import Settings
     from reference_impl.store import AgentStore, Database, UserStore
+    from reference_impl.store.commands import CommandStore
     from reference_impl.telemetry import Telemetry
     from reference_impl.web.answers import Failure
 
@@ -56,6 +57,7 @@ class Parts:
     database: Database
     agents: AgentStore
     users: UserStore
+    commands: CommandStore
     verifier: TokenVerifier
 
     hub: Hub

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+from reference_impl.domain.vocabulary import ActivityState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from reference_impl.domain.vocabulary import AgentStatus, AgentType
+    from reference_impl.domain.vocabulary import AgentStatus, AgentType, CommandType
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,34 @@ class Flags:
 
 
 @dataclass(frozen=True, slots=True)
+class Running:
+    """A command that an agent is executing."""
+
+    command_id: str
+    type: CommandType
+    started_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """What an agent is doing, as its commands say it (CMD-10)."""
+
+    executing: tuple[Running, ...] = ()
+    """The one that started first comes first."""
+    queued: int = 0
+
+    @property
+    def state(self) -> ActivityState:
+        """In one word."""
+        if self.executing:
+            return ActivityState.PROCESSING
+        return ActivityState.QUEUED if self.queued else ActivityState.IDLE
+
+
+IDLE: Final = Activity()
+
+
+@dataclass(frozen=True, slots=True)
 class Agent:
     """Everything known about one agent; times are milliseconds since 1970."""
 
@@ -54,6 +84,8 @@ class Agent:
     metrics: Metrics | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """The rest of the metadata column (host machine, announced flags, last error), kept as found."""
+    activity: Activity = field(default=IDLE, compare=False)
+    """Looked up when the agent is told of; no part of what is stored."""
 
 
 @dataclass(frozen=True, slots=True)

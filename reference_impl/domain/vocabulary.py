@@ -33,6 +33,41 @@ class ActivityState(StrEnum):
     QUEUED = "QUEUED"
 
 
+class CommandType(StrEnum):
+    """What kind of work a command asks for."""
+
+    NATURAL = "NATURAL"
+    INVESTIGATE = "INVESTIGATE"
+    REVIEW = "REVIEW"
+    PLAN = "PLAN"
+    SYNTHESIZE = "SYNTHESIZE"
+
+
+class CommandStatus(StrEnum):
+    """How far a command is."""
+
+    PENDING = "PENDING"
+    QUEUED = "QUEUED"
+    EXECUTING = "EXECUTING"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+    @property
+    def terminal(self) -> bool:
+        """Whether nothing can follow."""
+        return self in {CommandStatus.COMPLETED, CommandStatus.FAILED, CommandStatus.CANCELLED}
+
+
+class ControlAction(StrEnum):
+    """What an agent is told to do."""
+
+    STOP = "STOP"
+    RESTART = "RESTART"
+    PAUSE = "PAUSE"
+    RESUME = "RESUME"
+
+
 class Role(StrEnum):
     """Which side of the system a socket belongs to."""
 

@@ -5,7 +5,19 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import JSON, Column, DateTime, Dialect, Index, MetaData, String, Table, Text, TypeDecorator
+from sqlalchemy import (
+    JSON,
+    Column,
+    DateTime,
+    Dialect,
+    Index,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+)
 
 from reference_impl.domain.times import parse_ms, rfc3339
 
@@ -36,6 +48,25 @@ class Moment(TypeDecorator[int]):
         if value is None:
             return None
         return parse_ms(value) if isinstance(value, str) else parse_ms(value.isoformat())
+
+
+class AnyText(TypeDecorator[str]):
+    """Text that a client may fill with anything, NUL included, which PostgreSQL's text cannot hold: bytes there."""
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Choose the column type."""
+        return dialect.type_descriptor(Text() if dialect.name == "sqlite" else LargeBinary())
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> Any:
+        """Write."""
+        return value if value is None or dialect.name == "sqlite" else value.encode()
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """Read."""
+        return bytes(value).decode() if isinstance(value, bytes | memoryview) else value
 
 
 users = Table(
