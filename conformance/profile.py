@@ -50,7 +50,7 @@ KEYS: Mapping[str, type | tuple[type, ...]] = {
 }
 TEXTS = ("users", "header", "withheld", "report")
 """Lists whose items are texts."""
-TIMINGS = ("clock_tolerance", "init_timeout", "heartbeat_interval")
+TIMINGS = ("clock_tolerance", "init_timeout", "heartbeat_interval", "cancel_grace")
 LEVELS = ("core", "full")
 
 
@@ -182,6 +182,7 @@ def make_target(settings: Mapping[str, Any]) -> Target:
         clock_tolerance=float(timings.get("clock_tolerance", 60)),
         init_timeout=float(timings.get("init_timeout", 30)),
         heartbeat_interval=float(timings.get("heartbeat_interval", 30)),
+        cancel_grace=float(timings.get("cancel_grace", 30)),
     )
 
 

@@ -15,14 +15,17 @@ ENVELOPE_FIELDS = frozenset({"type", "id", "timestamp", "success", "error", "cod
 _TYPES = (
     *("AGENT_CONNECT", "AGENT_HEARTBEAT", "AGENT_ERROR", "AGENT_STATUS", "AGENT_CONNECTED", "AGENT_DISCONNECT"),
     *("DASHBOARD_INIT", "DASHBOARD_READY", "DASHBOARD_SUBSCRIBE", "DASHBOARD_UNSUBSCRIBE"),
+    *("COMMAND_REQUEST", "COMMAND_ACK", "COMMAND_COMPLETE", "COMMAND_CANCEL", "COMMAND_STATUS", "QUEUE_UPDATE"),
+    *("AGENT_CONTROL", "EMERGENCY_STOP"),
     *("SERVER_HEARTBEAT", "ACK", "ERROR", "PING", "PONG"),
 )
 _CANONICAL = {t.replace("_", ""): t for t in _TYPES} | {"DASHBOARDCONNECTED": "dashboard:connected"}
 
 _ID_NAMES = ("agentId", "agent_id", "id")
+_COMMAND_NAMES = ("commandId", "command_id", "id")
 _TYPE_NAMES = ("agentType", "agent_type", "type")
 _METRICS_NAMES = ("metrics", "healthMetrics", "last_metrics", "lastMetrics")
-_LIST_NAMES = ("data", "agents", "items", "results")
+_LIST_NAMES = ("data", "agents", "commands", "items", "results")
 
 
 @lru_cache(maxsize=4096)
@@ -78,6 +81,12 @@ def agent_id(item: Any) -> str | None:
     """The agent's id in a REST row, a snapshot item or an event, under any of its historical names."""
     value = _first(item, _ID_NAMES)
     return value if isinstance(value, str) else None
+
+
+def command_id(item: Any) -> str | None:
+    """The command's id in a REST resource or a message, under any name it may have, in lower case as UUIDs are told."""
+    value = _first(item, _COMMAND_NAMES)
+    return value.lower() if isinstance(value, str) else None
 
 
 def agent_type(item: Any) -> str | None:

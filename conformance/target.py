@@ -45,6 +45,7 @@ class Target:
     clock_tolerance: float = 60.0
     init_timeout: float = 30.0
     heartbeat_interval: float = 30.0
+    cancel_grace: float = 30.0
     evidence: tuple[str, ...] = field(default=(), repr=False)
     """A command that prints what is stored, as JSON; only a profile names one, or the bundled start."""
     profile: str = field(default="", compare=False)

@@ -9,14 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from conformance import reading
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from conformance.contract import Contract
+
+T = TypeVar("T")
 
 
 class Missing(Enum):
@@ -172,6 +174,8 @@ class Terms:
     """WSA-3: how long a socket may stay without a role message."""
     heartbeat_interval: float = 30.0
     """DIS-3: the interval where the backend advertises none."""
+    cancel_grace: float = 30.0
+    """CMD-7: how long an executing command may go on after its cancel."""
     level: str = "core"
 
 
@@ -268,8 +272,15 @@ class Timeline:
         self.terms = terms or Terms()
         self.epoch = epoch
         self.case = case
+        self._views: dict[Callable[[Timeline], Any], Any] = {}
         last = max((getattr(e, "ended", e.at) for e in self.events), default=0.0)
         self.end = last if end is None else end
+
+    def remember(self, view: Callable[[Timeline], T]) -> T:
+        """What a view finds on this timeline, worked out once for all rules that look at it."""
+        if view not in self._views:
+            self._views[view] = view(self)
+        return self._views[view]  # type: ignore[no-any-return]
 
     @cached_property
     def exchanges(self) -> tuple[Exchange, ...]:

@@ -18,14 +18,17 @@ if TYPE_CHECKING:
 PREFLIGHT = "preflight"
 NEEDS: Mapping[str, str] = {
     "second-user": "a second user (--second-token, or --users)",
+    "third-user": "a third user (--users with three names)",
     "signing-key": "the signing key (--jwt-secret)",
     "short-init-timeout": "timings.init_timeout of at most 5 s",
     "short-heartbeat": "timings.heartbeat_interval of at most 5 s",
+    "short-cancel-grace": "timings.cancel_grace of at most 5 s",
+    "destructive": "leave to stop all that a user runs",
     "load": "a target on this machine (load goes nowhere else)",
     "patience": "more time (--max-time 120)",
     "evidence": "a command that shows what is stored (evidence in target.toml)",
 }
-"""What a case may need → how a person offers it."""
+"""What a case may need → how a person offers it. A capability is a word too: the target must not withhold it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,9 @@ def make_plan(  # noqa: PLR0913 - the facts that decide, by name
             continue
         for provocation in rule.provocations:
             if lacking := provocation.needs - offers:
-                left_out[provocation.id] = ", ".join(NEEDS.get(need, need) for need in sorted(lacking))
+                left_out[provocation.id] = ", ".join(
+                    NEEDS.get(need, f"the promise of {need}") for need in sorted(lacking)
+                )
                 wanting.add(rule.id)
             else:
                 wanted.setdefault(provocation.id, (provocation, []))[1].append(rule.id)

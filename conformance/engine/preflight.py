@@ -220,6 +220,7 @@ async def _measure(world: World) -> None:
         clock_tolerance=site.target.clock_tolerance,
         init_timeout=site.target.init_timeout,
         heartbeat_interval=site.target.heartbeat_interval,
+        cancel_grace=site.target.cancel_grace,
         level=site.target.level,
     )
     await agent.leave()

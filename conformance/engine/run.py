@@ -89,13 +89,17 @@ class Run:
         offers = {
             "signing-key": self._keyring.can_sign,
             "second-user": len(self._keyring.users) > 1,
+            "third-user": len(self._keyring.users) > 2,  # noqa: PLR2004 - three
             "short-init-timeout": target.init_timeout <= SHORT,
             "short-heartbeat": target.heartbeat_interval <= SHORT,
+            "short-cancel-grace": target.cancel_grace <= SHORT,
+            "destructive": target.bundled,
             "load": target.is_loopback,
             "patience": self._options.max_time >= PATIENT,
             "evidence": bool(target.evidence),
         }
-        return frozenset(name for name, offered in offers.items() if offered)
+        promised = {c.capability for c in self._contract.clauses.values() if c.capability} - set(target.withheld)
+        return frozenset(name for name, offered in offers.items() if offered) | promised
 
     def stop(self, why: str = "interrupted") -> None:
         """Ends the run as soon as possible; what was done is judged and reported."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from conformance import reading
 from conformance.timeline import VALID, Frame
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from conformance.world.user import User
 
 CAPABILITIES = {"maxTokens": 8192, "supportsInterrupt": True, "supportsTrace": True}
+DELIVERED_WITHIN = 3.0
+"""How long a command may take to an agent that waits for it, before a script goes on without; seconds."""
 HEALTH = {"cpuUsage": 12.5, "memoryUsage": 512, "uptime": 60, "commandsProcessed": 3, "averageResponseTime": 120}
 
 
@@ -65,6 +68,47 @@ class Agent:
         """A heartbeat, without waiting."""
         payload = {"agentId": self.id, "healthMetrics": HEALTH | metrics}
         return await self.link.send("AGENT_HEARTBEAT", payload, **(envelope or {}))
+
+    async def takes(
+        self, command_id: str, *, since: int = -1, within: float = DELIVERED_WITHIN, expected: bool = True
+    ) -> Frame | None:
+        """Waits until a command is delivered to it."""
+
+        def fits(frame: Frame) -> bool:
+            return reading.command_id(frame.payload) == command_id
+
+        return await self.link.until("COMMAND_REQUEST", since=since, within=within, where=fits, expected=expected)
+
+    async def is_told(self, kind: str, *, since: int = -1, expected: bool = True, **fields: Any) -> Frame | None:
+        """Waits for a message of this kind to it; fields given must be in its payload."""
+
+        def fits(frame: Frame) -> bool:
+            return all(frame.payload.get(k) == v for k, v in fields.items())
+
+        return await self.link.until(kind, since=since, where=fits, expected=expected)
+
+    async def ack(self, command_id: str, status: str = "EXECUTING", **fields: Any) -> Frame:
+        """COMMAND_ACK; waits for its answer."""
+        return await self.link.ask(
+            "COMMAND_ACK", {"commandId": command_id, "agentId": self.id, "status": status} | fields
+        )
+
+    async def complete(self, command_id: str, status: str = "COMPLETED", **fields: Any) -> Frame:
+        """COMMAND_COMPLETE; waits for its answer."""
+        usual = {
+            "commandId": command_id,
+            "agentId": self.id,
+            "status": status,
+            "executionTime": 1500,
+            "tokensUsed": 420,
+        }
+        return await self.link.ask("COMMAND_COMPLETE", usual | fields)
+
+    async def runs(self, command_id: str, status: str = "COMPLETED", **fields: Any) -> Frame:
+        """Takes a command, says that it executes it, and how it ended."""
+        await self.takes(command_id)
+        await self.ack(command_id)
+        return await self.complete(command_id, status, **fields)
 
     async def leave(self, code: int = 1000) -> int:
         """Closes its socket; gives the `seq` before which that was."""
@@ -123,3 +167,36 @@ class Dashboard:
             return reading.agent_id(payload) == wanted and all(payload.get(k) == v for k, v in fields.items())
 
         return await self.link.until(kind, since=since, within=within, where=fits, expected=expected)
+
+    async def request(self, agent: Agent | str, content: str = "Say hello", **fields: Any) -> str:
+        """COMMAND_REQUEST for an agent; waits for the answer. Gives the command's id: the ACK's, else the one sent."""
+        agent_id = agent if isinstance(agent, str) else agent.id
+        usual = {"commandId": str(uuid4()), "agentId": agent_id, "content": content, "type": "NATURAL"}
+        payload = {k: v for k, v in (usual | fields).items() if v is not ...}
+        sent = await self.link.ask("COMMAND_REQUEST", payload)
+        answer = next((f for f in self.link.frames if f.seq > sent.seq and f.payload.get("messageId") == sent.id), None)
+        given = reading.command_id(answer.payload) if answer else None
+        return given or str(payload.get("commandId", ""))
+
+    async def cancel(self, command_id: str, **fields: Any) -> Frame:
+        """COMMAND_CANCEL; waits for its answer."""
+        return await self.link.ask("COMMAND_CANCEL", {"commandId": command_id} | fields)
+
+    async def control(self, agent: Agent | str, action: str, **fields: Any) -> Frame:
+        """AGENT_CONTROL; waits for its answer."""
+        agent_id = agent if isinstance(agent, str) else agent.id
+        return await self.link.ask("AGENT_CONTROL", {"agentId": agent_id, "action": action} | fields)
+
+    async def emergency_stop(self, **fields: Any) -> Frame:
+        """EMERGENCY_STOP; waits for its answer."""
+        return await self.link.ask("EMERGENCY_STOP", fields)
+
+    async def sees_command(
+        self, command_id: str, status: str, *, since: int = -1, within: float = 1.0, expected: bool = True
+    ) -> Frame | None:
+        """Waits for the COMMAND_STATUS that tells this status of a command."""
+
+        def fits(frame: Frame) -> bool:
+            return reading.command_id(frame.payload) == command_id and reading.status(frame.payload) == status
+
+        return await self.link.until("COMMAND_STATUS", since=since, within=within, where=fits, expected=expected)

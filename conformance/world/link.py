@@ -243,6 +243,12 @@ class Link:
 
         return await self.until(since=sent.seq, within=within, where=answers, expected=expected)
 
+    async def ask(self, kind: str, payload: Any = None, *, within: float = 2.0, **envelope: Any) -> Frame:
+        """A message that is answered by ACK or ERROR; waits for that. Gives what was sent."""
+        sent = await self.send(kind, payload, **envelope)
+        await self.answer(sent, within=within)
+        return sent
+
     async def ended(self, within: float) -> Closed | None:
         """The end of the socket, if it comes in time."""
         with contextlib.suppress(TimeoutError):

@@ -78,6 +78,14 @@ class Rest:
         """PATCH with a JSON body."""
         return await self.call("PATCH", path, body=body, **options)
 
+    async def post(self, path: str, body: Any = MISSING, **options: Any) -> Exchange:
+        """POST, with a JSON body if one is given."""
+        return await self.call("POST", path, body=body, **options)
+
+    async def put(self, path: str, body: Any, **options: Any) -> Exchange:
+        """PUT with a JSON body."""
+        return await self.call("PUT", path, body=body, **options)
+
     async def delete(self, path: str, **options: Any) -> Exchange:
         """DELETE."""
         return await self.call("DELETE", path, **options)
@@ -112,6 +120,22 @@ class Rest:
         while True:
             answer = await self.get(f"/agents/{agent_id}")
             if clock() > end or fits(reading.one(answer.value) or {}):
+                return answer
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def command(self, *targets: str, content: str = "Say hello", **fields: Any) -> str:
+        """POST /commands for these agents; gives the id of the command that was made, or an empty string."""
+        usual = {"content": content, "type": "NATURAL"} | ({"targetAgents": list(targets)} if targets else {})
+        made = await self.post("/commands", usual | fields)
+        return reading.command_id(reading.one(made.value)) or ""
+
+    async def until_command(self, command_id: str, *statuses: str, within: float = 1.0) -> Exchange:
+        """GET a command again and again until it has one of these statuses; gives the last answer."""
+        clock = asyncio.get_running_loop().time
+        end = clock() + within + self._site.terms.slack
+        while True:
+            answer = await self.get(f"/commands/{command_id}")
+            if clock() > end or reading.status(reading.one(answer.value)) in statuses:
                 return answer
             await asyncio.sleep(POLL_SECONDS)
 

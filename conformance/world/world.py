@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from conformance.rim import as_json
 from conformance.timeline import MISSING, Note
@@ -47,6 +48,12 @@ class World:
         agent_id = agent_id or self.new_id()
         self.recorder.note("unknown-agent", agent=agent_id)
         return agent_id
+
+    def unknown_command(self) -> str:
+        """The id of a command that does not exist; rules know it from a note."""
+        command_id = str(uuid4())
+        self.recorder.note("unknown-command", command=command_id)
+        return command_id
 
     def new_link(self, role: str) -> Link:
         """A socket of this case."""
