@@ -1,22 +1,51 @@
-"""One server for all tests of a module that need nothing special of it."""
+"""What tests share: a database of each kind, and a server on it."""
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
+import pytest
 import pytest_asyncio
 
 from reference_impl.tests.harness import serving
+from reference_impl.tests.postgres import Cluster, MissingError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
     from reference_impl.tests.harness import World
 
 
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Cluster]:
+    """A running PostgreSQL; where it is not installed tests of it are skipped, but never in CI."""
+    try:
+        cluster = Cluster()
+    except MissingError as missing:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"PostgreSQL: {missing}")
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database of the test's own, of each kind in turn: what `--db` takes."""
+    if request.param == "sqlite":
+        yield str(tmp_path / "onsembl.sqlite3")
+        return
+    cluster: Cluster = request.getfixturevalue("postgres")
+    url = cluster.make()
+    yield url
+    cluster.drop(url)
+
+
 @pytest_asyncio.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
+async def world(database: str) -> AsyncIterator[World]:
     """A server with an empty database."""
-    async with serving(tmp_path / "onsembl.sqlite3") as running:
+    async with serving(database) as running:
         yield running

@@ -21,7 +21,6 @@ from reference_impl.settings import DEVELOPMENT_SECRET, Settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
-    from pathlib import Path
 
     from reference_impl.parts import Parts
 
@@ -159,14 +158,14 @@ class World:
 
 @asynccontextmanager
 async def serving(
-    path: Path,
+    database: str,
     *,
     wrap: Callable[[Parts], Parts] = lambda parts: parts,
     timings: Mapping[str, float] | None = None,
     **given: Any,
 ) -> AsyncIterator[World]:
-    """Serve from a database file."""
-    settings = Settings(database_url=str(path), log_level="error", **given).with_timings(timings or {})
+    """Serve from a database."""
+    settings = Settings(database_url=database, log_level="error", **given).with_timings(timings or {})
     parts = wrap(make_parts(settings))
     listener = bind("127.0.0.1", 0)
     started = asyncio.Event()

@@ -9,8 +9,6 @@ import pytest
 from reference_impl.tests.harness import announcement, beat, serving
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from reference_impl.tests.harness import World
 
 
@@ -178,9 +176,9 @@ async def test_loss_is_told_once(world: World, *, clean: bool) -> None:
     assert await dashboard.fence() == []
 
 
-async def test_silent_agent_is_lost(tmp_path: Path) -> None:
+async def test_silent_agent_is_lost(database: str) -> None:
     """An agent that sends no heartbeat for more than three intervals is lost; one that does is not."""
-    async with serving(tmp_path / "db", timings={"heartbeat_interval_s": 0.1}) as world:
+    async with serving(database, timings={"heartbeat_interval_s": 0.1}) as world:
         dashboard = await world.dashboard()
         agent = await world.agent("a1")
         for _ in range(3):
@@ -215,13 +213,13 @@ async def test_agent_error(world: World) -> None:
     assert (await world.rest("GET", "/agents/a1"))[1]["data"]["status"] == "ONLINE"
 
 
-async def test_restart_leaves_nobody_online(tmp_path: Path) -> None:
+async def test_restart_leaves_nobody_online(database: str) -> None:
     """After a restart every agent is OFFLINE and has kept its last numbers."""
-    async with serving(tmp_path / "db") as world:
+    async with serving(database) as world:
         agent = await world.agent("a1")
         await agent.ask("AGENT_HEARTBEAT", beat("a1"))
         _, before = await world.rest("GET", "/agents/a1")
-    async with serving(tmp_path / "db") as world:
+    async with serving(database) as world:
         _, after = await world.rest("GET", "/agents/a1")
         assert after["data"]["status"] == "OFFLINE"
         for key in ("last_metrics", "last_heartbeat", "created_at", "name"):

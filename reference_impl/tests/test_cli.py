@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from http.client import HTTPConnection
 from typing import TYPE_CHECKING, Any
 
+from reference_impl.store.migrate import HEAD
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -93,7 +95,7 @@ def test_migrate_up_and_down(tmp_path: Path) -> None:
         assert result.returncode == 0, result.stderr
         with sqlite3.connect(path) as connection:
             versions.append(connection.execute("SELECT version_num FROM alembic_version").fetchall())
-    assert versions == [[("0002",)], [("0001",)]]
+    assert versions == [[(HEAD,)], [(f"{int(HEAD) - 1:04}",)]]
 
 
 def test_unusable_databases_are_one_sentence(tmp_path: Path) -> None:

@@ -11,8 +11,6 @@ import pytest
 from reference_impl.tests.harness import beat, serving, signed
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from reference_impl.tests.harness import Json, Socket, World
 
 
@@ -194,10 +192,10 @@ async def test_version_0_socket(world: World) -> None:
         ),
     ],
 )
-async def test_switches(tmp_path: Path, off: dict[str, bool], types: list[str]) -> None:
+async def test_switches(database: str, off: dict[str, bool], types: list[str]) -> None:
     """Each of the plan's switches takes away its own event or fields, and nothing else."""
     switched: dict[str, Any] = {"websocket": off}
-    async with serving(tmp_path / "db", **switched) as world:
+    async with serving(database, **switched) as world:
         dashboard = await world.socket("/ws/dashboard")
         await dashboard.ask("DASHBOARD_INIT", {})
         agent = await world.agent("a1")
@@ -210,10 +208,10 @@ async def test_switches(tmp_path: Path, off: dict[str, bool], types: list[str]) 
         assert ("name" in status) == ("enrich_status_events" not in off)
 
 
-async def test_cache_and_no_cache_agree(tmp_path: Path) -> None:
+async def test_cache_and_no_cache_agree(database: str) -> None:
     """With the cache off, a heartbeat after a rename is told with the new name as well."""
     switched: dict[str, Any] = {"agents": {"enable_caching": False}}
-    async with serving(tmp_path / "db", **switched) as world:
+    async with serving(database, **switched) as world:
         agent = await world.agent("a1")
         dashboard = await world.dashboard()
         await world.rest("PATCH", "/agents/a1", json={"name": "Grace"})

@@ -96,7 +96,7 @@ def test_unknown_names_are_refused() -> None:
         load(["rest-raw-id", "perfect"])
 
 
-async def test_defects_add_up(tmp_path: Path) -> None:
+async def test_defects_add_up(database: str) -> None:
     """Two defects that are switched on together both show on the wire."""
     chosen = load(["rest-raw-id", "rest-lowercase-status"])
 
@@ -105,17 +105,17 @@ async def test_defects_add_up(tmp_path: Path) -> None:
             parts = defect.apply(parts)
         return parts
 
-    async with serving(tmp_path / "onsembl.sqlite3", wrap=wrap) as world:
+    async with serving(database, wrap=wrap) as world:
         await world.agent("a1")
         _, answer = await world.rest("GET", "/agents/a1")
     assert (answer["data"]["id"], answer["data"]["status"]) == ("a1", "online")
     assert "agent_id" not in answer["data"]
 
 
-async def test_stale_event_contradicts_the_snapshot(tmp_path: Path) -> None:
+async def test_stale_event_contradicts_the_snapshot(database: str) -> None:
     """With init-stale-event a dashboard is told ONLINE, after a snapshot that rightly says OFFLINE."""
     (defect,) = load(["init-stale-event"])
-    async with serving(tmp_path / "onsembl.sqlite3", wrap=defect.apply) as world:
+    async with serving(database, wrap=defect.apply) as world:
         watching = await world.dashboard()
         agent = await world.agent("a1")
         await agent.inner.close()
@@ -129,10 +129,10 @@ async def test_stale_event_contradicts_the_snapshot(tmp_path: Path) -> None:
     assert stale["payload"]["timestamp"] < snapshot["payload"]["timestamp"]
 
 
-async def test_reordered_statuses_overtake_each_other(tmp_path: Path) -> None:
+async def test_reordered_statuses_overtake_each_other(database: str) -> None:
     """With status-reordered the AGENT_STATUS of the second of two heartbeats comes before that of the first."""
     (defect,) = load(["status-reordered"])
-    async with serving(tmp_path / "onsembl.sqlite3", wrap=defect.apply) as world:
+    async with serving(database, wrap=defect.apply) as world:
         agent = await world.agent("a1")
         first = await world.dashboard()
         await first.until("AGENT_STATUS")

@@ -9,8 +9,6 @@ import pytest
 from reference_impl.tests.harness import beat, serving, signed
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from reference_impl.tests.harness import World
 
 TEN = {
@@ -274,14 +272,14 @@ async def test_metrics_count_events(world: World) -> None:
     assert "websocket_events_dashboard_connected_total 1.0" in text
 
 
-async def test_before_the_plan(tmp_path: Path) -> None:
+async def test_before_the_plan(database: str) -> None:
     """With all switches off, REST shows the raw row that the plan complains about."""
     off: dict[str, Any] = {
         "websocket": {"send_initial_agent_list": False, "enrich_status_events": False, "broadcast_disconnects": False},
         "agents": {"uppercase_status_type": False, "enable_caching": False},
         "frontend": {"live_data": False},
     }
-    async with serving(tmp_path / "db", **off) as world:
+    async with serving(database, **off) as world:
         agent = await world.agent("a1")
         await agent.ask("AGENT_HEARTBEAT", beat("a1"))
         _, body = await world.rest("GET", "/agents/a1")

@@ -13,8 +13,6 @@ from reference_impl.tests.harness import Json, announcement, beat, serving, sign
 from reference_impl.tests.test_rest import BAD_TOKENS
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from reference_impl.tests.harness import World
 
 
@@ -89,9 +87,9 @@ async def test_first_message_decides_the_role(world: World) -> None:
     assert (await wrong.ask("AGENT_CONNECT", announcement("a2")))["payload"]["code"] == "INVALID_MESSAGE_TYPE"
 
 
-async def test_silent_socket_is_closed(tmp_path: Path) -> None:
+async def test_silent_socket_is_closed(database: str) -> None:
     """A socket that never says its role is told AUTH_TIMEOUT and closed with 4001; one that does stays."""
-    async with serving(tmp_path / "db", timings={"init_timeout_s": 0.1}) as world:
+    async with serving(database, timings={"init_timeout_s": 0.1}) as world:
         dashboard = await world.dashboard()
         code, heard = await (await world.socket("/ws")).ended()
         assert (code, heard[0]["payload"]["code"]) == (4001, "AUTH_TIMEOUT")
@@ -238,10 +236,10 @@ async def test_rate_limit(world: World) -> None:
     assert 0 < answers[-1]["payload"]["details"]["retryAfter"] <= 2
 
 
-async def test_slow_reader_is_cut(tmp_path: Path) -> None:
+async def test_slow_reader_is_cut(database: str) -> None:
     """A dashboard that does not read is cut, while another goes on; the server keeps nothing for it."""
     limits = {"queue_messages": 50}
-    async with serving(tmp_path / "db", limits=limits) as world:
+    async with serving(database, limits=limits) as world:
         fast = await world.dashboard()
         slow = await world.dashboard()
         slow.inner.transport.pause_reading()

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -36,8 +35,8 @@ class StillClock(SystemClock):
 class Store:
     """The buffer over real SQL, whose one writer can be held up."""
 
-    def __init__(self, path: Path) -> None:
-        self.engine = make_engine(database_url(str(path)))
+    def __init__(self, database: str) -> None:
+        self.engine = make_engine(database_url(database))
         self.commits = GroupCommit(self.engine)
         self.sql = SqlAgents(self.engine, self.commits)
         self.clock = StillClock()
@@ -60,8 +59,8 @@ class Store:
 
 
 @pytest_asyncio.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    made = Store(tmp_path / "agents.sqlite3")
+async def store(database: str) -> AsyncIterator[Store]:
+    made = Store(database)
     await upgrade(made.engine)
     await made.agents.save(ONLINE)
     yield made

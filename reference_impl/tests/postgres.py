@@ -1,0 +1,118 @@
+"""A real PostgreSQL for the tests: one cluster per session in a temporary directory, one database per test."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+import asyncpg  # type: ignore[import-untyped]  # it brings no types
+
+from reference_impl.store.database import database_url, make_engine
+from reference_impl.store.migrate import upgrade
+
+_PLACES: Final = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda place: int(place.parent.name))
+_USER: Final = "postgres"
+_QUICK: Final = {
+    "fsync": "off",  # what a power cut would lose nobody here will miss
+    "full_page_writes": "off",
+    "synchronous_commit": "off",
+    "autovacuum": "off",
+    "max_connections": "200",
+    "shared_buffers": "32MB",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "listen_addresses": "",
+    "log_min_messages": "warning",
+}
+
+
+class MissingError(Exception):
+    """PostgreSQL is not installed; the message says what is missing."""
+
+
+class Cluster:
+    """A running server that listens on a socket in its own directory, and nowhere else."""
+
+    def __init__(self) -> None:
+        self._initdb, self._postgres = _program("initdb"), _program("postgres")
+        self._place = Path(tempfile.mkdtemp(prefix="onsembl-pg-"))
+        self._loop = asyncio.Runner(loop_factory=asyncio.new_event_loop)
+        self._numbers = itertools.count(1)
+        self._server: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Make the cluster, start it, and make the template that every test's database is a copy of."""
+        self._place.chmod(0o755)
+        data = self._place / "data"
+        data.mkdir()
+        if os.geteuid() == 0:  # PostgreSQL refuses root
+            shutil.chown(self._place, _USER)
+            shutil.chown(data, _USER)
+        made = [self._initdb, "-D", str(data), "-U", _USER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
+        subprocess.run(made, check=True, stdout=subprocess.DEVNULL, cwd="/", **_as_user())  # noqa: S603 - our own words
+        options = [part for name, value in _QUICK.items() for part in ("-c", f"{name}={value}")]
+        command = [self._postgres, "-D", str(data), "-k", str(self._place), *options]
+        with (self._place / "log").open("wb") as log:
+            self._server = subprocess.Popen(command, stdout=log, stderr=log, cwd="/", **_as_user())  # noqa: S603
+        self._loop.run(self._prepare())
+
+    def make(self, *, empty: bool = False) -> str:
+        """Make a database of the newest schema, or one without any table; returns its URL."""
+        source = "template0" if empty else "newest"
+        name = f"test_{next(self._numbers)}"
+        self._loop.run(self._do(f"CREATE DATABASE {name} TEMPLATE {source} STRATEGY file_copy"))
+        return self._url(name)
+
+    def drop(self, url: str) -> None:
+        """Remove a database, whoever may still be connected to it."""
+        self._loop.run(self._do(f"DROP DATABASE {database_url(url).database} WITH (FORCE)"))
+
+    def stop(self) -> None:
+        """End the server and leave nothing behind."""
+        if self._server is not None:
+            self._server.send_signal(signal.SIGQUIT)  # at once: nothing of it is kept
+            self._server.wait(10)
+        self._loop.close()
+        shutil.rmtree(self._place)
+
+    def _url(self, name: str) -> str:
+        return f"postgresql://{_USER}@/{name}?host={self._place}"
+
+    async def _prepare(self) -> None:
+        while True:
+            try:
+                await self._do("CREATE DATABASE newest TEMPLATE template0")
+                break
+            except (OSError, asyncpg.CannotConnectNowError):
+                if self._server is None or self._server.poll() is not None:
+                    raise RuntimeError((self._place / "log").read_text()) from None
+                await asyncio.sleep(0.02)
+        engine = make_engine(database_url(self._url("newest")))
+        await upgrade(engine)
+        await engine.dispose()
+
+    async def _do(self, statement: str) -> None:
+        connection = await asyncpg.connect(host=str(self._place), user=_USER, database="postgres")
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+
+
+def _program(name: str) -> str:
+    found = shutil.which(name, path=os.pathsep.join([*map(str, reversed(_PLACES)), os.environ.get("PATH", "")]))
+    if found is None:
+        raise MissingError(f"there is no {name}; on Debian: apt-get install postgresql")
+    return found
+
+
+def _as_user() -> dict[str, Any]:
+    """Whom to run the server as: anybody but root."""
+    return {"user": _USER, "group": _USER, "extra_groups": ()} if os.geteuid() == 0 else {}
