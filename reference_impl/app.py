@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from functools import cache, partial
 from typing import TYPE_CHECKING, Final
 
 from fastapi import FastAPI
@@ -40,6 +41,7 @@ from reference_impl.web.admission import Admission
 from reference_impl.web.answers import failure_of
 from reference_impl.web.documents import documents
 from reference_impl.web.errors import install
+from reference_impl.web.openapi import document
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -120,7 +122,7 @@ def create_app(parts: Parts) -> ASGIApp:
     app = FastAPI(
         title="Onsembl.ai",
         version="1.0",
-        openapi_url="/openapi.json",
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -133,6 +135,7 @@ def create_app(parts: Parts) -> ASGIApp:
     for path, role in SOCKETS.items():
         app.router.routes.append(WebSocketRoute(path, SocketEndpoint(core, role)))
     install(app, parts)
+    app.openapi = cache(partial(document, app))  # type: ignore[method-assign]  # FastAPI's own way to say it
     app.add_middleware(Admission, parts=parts)
     app.add_middleware(
         CORSMiddleware,

@@ -11,6 +11,7 @@ from starlette.responses import Response  # noqa: TC002 - FastAPI reads the anno
 from reference_impl.defects._through import Replacing
 from reference_impl.rest.agents import Rename
 from reference_impl.rest.caller import User, Version  # noqa: TC001
+from reference_impl.rest.path import AgentId  # noqa: TC001
 from reference_impl.web.answers import success
 
 if TYPE_CHECKING:
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 def _routes(core: Core) -> APIRouter:
     router = APIRouter()
 
-    @router.patch("/agents/{agent_id}")
-    async def rename_agent(agent_id: str, body: dict[str, Any], user: User, version: Version) -> Response:
+    @router.patch("/agents/{agentId}")
+    async def rename_agent(agent_id: AgentId, body: dict[str, Any], user: User, version: Version) -> Response:
         agent = await core.desk.rename(user, agent_id, str(body.get("name")))
         Rename.model_validate(body)
         return success(core.parts.presenters[version].single(agent))

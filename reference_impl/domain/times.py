@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
+from typing import Final
+
+RFC3339: Final = (
+    "^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?([Zz]|[+]00:00)$"  # UTC, as REST writes times
+)
+_RFC3339: Final = re.compile(RFC3339[:-1] + r"\Z")
 
 
 def rfc3339(ms: int) -> str:
@@ -30,3 +37,21 @@ def parse_ms(text: str) -> int:
         moment = moment.replace(tzinfo=UTC)
     delta = moment - datetime(1970, 1, 1, tzinfo=UTC)
     return (delta.days * 86_400 + delta.seconds) * 1000 + delta.microseconds // 1000
+
+
+def parse_rfc3339(text: str) -> int:
+    """Read an RFC 3339 time in UTC as milliseconds since 1970; an earlier one counts as 1970.
+
+    Raises:
+        ValueError: the text is no such time.
+    """
+    found = _RFC3339.match(text)
+    if found is None:
+        raise ValueError("must be an RFC 3339 time in UTC")
+    seconds, fraction = text[:19].upper(), (found[1] or ".")[1:]
+    if seconds.startswith("0000"):  # RFC 3339 has the year 0, a leap year, and Python has not
+        seconds = f"0004{seconds[4:]}"
+    if seconds.endswith(":60"):  # the same with leap seconds
+        seconds, fraction = f"{seconds[:-2]}59", "999"
+    moment = datetime.fromisoformat(seconds).replace(tzinfo=UTC)
+    return max(0, int(moment.timestamp()) * 1000 + int(f"{fraction}000"[:3]))

@@ -75,7 +75,7 @@ class Role(StrEnum):
     DASHBOARD = "dashboard"
 
 
-AGENT_ID: Final = r"^[A-Za-z0-9._:\-]{1,128}$"
+AGENT_ID: Final = r"^[A-Za-z0-9._:-]{1,128}$"
 _AGENT_ID: Final = re.compile(AGENT_ID[:-1] + r"\Z")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -11,15 +11,23 @@ from starlette.responses import Response
 from reference_impl.domain.errors import agent_not_found
 from reference_impl.domain.vocabulary import AgentStatus, AgentType, is_agent_id
 from reference_impl.rest.caller import User, Version, json_body
-from reference_impl.rest.query import Limit, Offset, one_of
+from reference_impl.rest.path import AgentId  # noqa: TC001 - FastAPI reads the annotations
+from reference_impl.rest.query import Limit, Offset, any_case, one_of
 from reference_impl.store import AgentQuery
 from reference_impl.web.answers import listing, success
+from reference_impl.web.operations import operation, schema
 
 if TYPE_CHECKING:
     from reference_impl.parts import Core
 
-TypeFilter = Annotated[AgentType | None, BeforeValidator(lambda value: one_of(AgentType, value)), Query()]
-StatusFilter = Annotated[AgentStatus | None, BeforeValidator(lambda value: one_of(AgentStatus, value)), Query()]
+_AGENT: Final = schema("agent.json")
+
+TypeFilter = Annotated[
+    AgentType | None, BeforeValidator(lambda value: one_of(AgentType, value)), any_case(AgentType), Query()
+]
+StatusFilter = Annotated[
+    AgentStatus | None, BeforeValidator(lambda value: one_of(AgentStatus, value)), any_case(AgentStatus), Query()
+]
 
 
 class Rename(BaseModel):
@@ -35,7 +43,7 @@ def agents(core: Core) -> APIRouter:
     desk, presenters = core.desk, core.parts.presenters
     router = APIRouter(prefix="/agents", tags=["Agents"])
 
-    @router.get("")
+    @router.get("", **operation("listAgents", page="agent-list.json"))
     async def list_agents(  # noqa: PLR0913, PLR0917 - one argument per query parameter
         user: User,
         version: Version,
@@ -49,18 +57,22 @@ def agents(core: Core) -> APIRouter:
         shown = [presenters[version].listed(agent) for agent in page.agents]
         return listing(shown, total=page.total, limit=limit, offset=offset)
 
-    @router.get("/{agent_id}")
-    async def get_agent(agent_id: str, user: User, version: Version) -> Response:
+    @router.get("/{agentId}", **operation("getAgent", data=_AGENT, also=(404,)))
+    async def get_agent(agent_id: AgentId, user: User, version: Version) -> Response:
         """One agent."""
         return success(presenters[version].single(await desk.get(user, _id(agent_id))))
 
-    @router.patch("/{agent_id}", dependencies=[Depends(json_body)])
-    async def rename_agent(agent_id: str, body: Rename, user: User, version: Version) -> Response:
+    @router.patch(
+        "/{agentId}",
+        dependencies=[Depends(json_body)],
+        **operation("renameAgent", data=_AGENT, also=(404,), body=True),
+    )
+    async def rename_agent(agent_id: AgentId, body: Rename, user: User, version: Version) -> Response:
         """Give an agent another name."""
         return success(presenters[version].single(await desk.rename(user, _id(agent_id), body.name)))
 
-    @router.delete("/{agent_id}", status_code=204)
-    async def delete_agent(agent_id: str, user: User) -> Response:
+    @router.delete("/{agentId}", **operation("deleteAgent", status=204, also=(404, 409)))
+    async def delete_agent(agent_id: AgentId, user: User) -> Response:
         """Remove an agent that has no connection."""
         await desk.delete(user, _id(agent_id))
         return Response(status_code=204)

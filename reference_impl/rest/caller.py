@@ -5,11 +5,13 @@ They are coroutines though they await nothing: FastAPI would send plain function
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import Depends, Request
 
-from reference_impl.domain.errors import Refusal
+from reference_impl.domain.errors import Refusal, invalid
+
+_OBJECT: Final = "must be an object"
 
 
 async def _user(request: Request) -> str:
@@ -27,6 +29,14 @@ async def json_body(request: Request) -> None:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise Refusal("UNSUPPORTED_MEDIA_TYPE", "The body must be application/json", status=415)
+
+
+async def optional_json_body(request: Request) -> None:
+    """Refuse a body that is there and does not say it is JSON, or says null, which is no object (VAL-1, VAL-4)."""
+    if sent := (await request.body()).strip():
+        await json_body(request)
+        if sent == b"null":
+            raise invalid(f"The request is wrong at the body: {_OBJECT}", [{"pointer": "", "message": _OBJECT}])
 
 
 User = Annotated[str, Depends(_user)]

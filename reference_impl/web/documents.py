@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from reference_impl.domain.errors import Refusal
 from reference_impl.web.answers import JSON, plain
+from reference_impl.web.files import read
+from reference_impl.web.operations import plain_operation, schema
 
 if TYPE_CHECKING:
     from reference_impl.parts import Core
 
-_HERE: Final = Path(__file__).resolve().parents[1]
-_PLACES: Final = (_HERE / "_contracts", _HERE.parent / "contracts")
-"""In an installed package, and in a checkout."""
+_OBJECT: Final = {"type": "object"}
 
 
 def documents(core: Core) -> APIRouter:
@@ -27,12 +26,12 @@ def documents(core: Core) -> APIRouter:
     parts = core.parts
     router = APIRouter(tags=["System"])
 
-    @router.get("/health")
+    @router.get("/health", **plain_operation("health", JSON, schema("health.json")))
     async def health() -> Response:
         """The process lives. Also tells the plan's feature flag `frontend.live_data`."""
         return plain({"status": "ok", "liveData": parts.settings.frontend.live_data})
 
-    @router.get("/health/ready")
+    @router.get("/health/ready", **plain_operation("healthReady", JSON, schema("health.json"), status_503="Not ready."))
     async def ready() -> Response:
         """Database and fan-out answer."""
         try:
@@ -43,22 +42,27 @@ def documents(core: Core) -> APIRouter:
             raise Refusal("NOT_READY", "The server is not ready", status=503) from None
         return plain({"status": "ready", "checks": {"database": "ok", "fanout": "ok"}})
 
-    @router.get("/metrics")
+    @router.get("/metrics", **plain_operation("metrics", "text/plain", {"type": "string"}))
     async def metrics() -> Response:
         """Prometheus."""
         return Response(parts.telemetry.exposition(), media_type="text/plain; version=0.0.4")
 
-    read = cache(_asyncapi)
+    @router.get("/openapi.json", **plain_operation("openapiDocument", JSON, _OBJECT))
+    async def openapi(request: Request) -> Response:
+        """This document."""
+        return Response(orjson.dumps(request.app.openapi()), media_type=JSON)
 
-    @router.get("/asyncapi.json")
+    written = cache(_asyncapi)
+
+    @router.get("/asyncapi.json", **plain_operation("asyncapiDocument", JSON, _OBJECT))
     async def asyncapi() -> Response:
         """The contract of the sockets; its `$ref`s lead to /schemas/."""
-        return Response(await asyncio.to_thread(read), media_type=JSON)
+        return Response(await asyncio.to_thread(written), media_type=JSON)
 
-    @router.get("/schemas/{path:path}")
-    async def schema(path: str) -> Response:
+    @router.get("/schemas/{path:path}", include_in_schema=False)
+    async def schema_file(path: str) -> Response:
         """A schema of the contract."""
-        return plain(orjson.loads(await asyncio.to_thread(_read, f"schemas/{path}")))
+        return plain(orjson.loads(await asyncio.to_thread(read, f"schemas/{path}")))
 
     return router
 
@@ -66,13 +70,5 @@ def documents(core: Core) -> APIRouter:
 def _asyncapi() -> bytes:
     import yaml  # noqa: PLC0415 - slow, and needed by few
 
-    document: Any = yaml.load(_read("asyncapi.yaml"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
+    document: Any = yaml.load(read("asyncapi.yaml"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
     return orjson.dumps(document)
-
-
-def _read(name: str) -> bytes:
-    for place in _PLACES:
-        path = (place / name).resolve()
-        if path.is_relative_to(place) and path.is_file():
-            return path.read_bytes()
-    raise Refusal("NOT_FOUND", "There is no such document", status=404)
