@@ -8,9 +8,11 @@ from __future__ import annotations
 import difflib
 import os
 import tomllib
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from conformance.launch import KEYS, PORT, make_launch, with_port
 from conformance.target import Target, TargetError, check_url
 
 if TYPE_CHECKING:
@@ -24,10 +26,13 @@ BUNDLED = "reference"
 VARIABLES = {"token": "ONSEMBL_TOKEN", "second_token": "ONSEMBL_SECOND_TOKEN", "jwt_secret": "ONSEMBL_JWT_SECRET"}
 """Where keys are taken from when neither the profile nor the command line names any."""
 OF_A_TARGET = frozenset(
-    ("token", "second_token", "jwt_secret", "users", "header", "base_path", "agent_ws", "dashboard_ws")
+    (
+        *("token", "second_token", "jwt_secret", "users", "header", "base_path", "agent_ws", "dashboard_ws"),
+        *("withhold", "timing", "node"),
+    )
 )
 """Settings that say something of a backend, and nothing of the bundled reference."""
-KEYS: Mapping[str, type | tuple[type, ...]] = {
+SETTINGS: Mapping[str, type | tuple[type, ...]] = {
     "url": str,
     "name": str,
     "base_path": str,
@@ -40,6 +45,12 @@ KEYS: Mapping[str, type | tuple[type, ...]] = {
     "header": list,
     "withheld": list,
     "timings": dict,
+    "allow": dict,
+    "nodes": list,
+    "command": list,
+    "restart": list,
+    "ready": str,
+    "env": dict,
     "evidence": list,
     "only": str,
     "seed": int,
@@ -48,9 +59,17 @@ KEYS: Mapping[str, type | tuple[type, ...]] = {
     "quiet": bool,
     **dict.fromkeys(SECRETS.values(), str),
 }
-TEXTS = ("users", "header", "withheld", "report")
+TEXTS = ("users", "header", "withheld", "report", "nodes")
 """Lists whose items are texts."""
+COMMANDS: Mapping[str, str] = {
+    "evidence": '["show-rows", "--db", "test"]',
+    "command": '["node", "dist/server.js", "--port", "{port}"]',
+    "restart": '["docker", "restart", "backend"]',
+}
+"""Settings that are a command → how one looks."""
 TIMINGS = ("clock_tolerance", "init_timeout", "heartbeat_interval", "cancel_grace")
+TABLES: Mapping[str, tuple[str, ...]] = {"timings": TIMINGS, "allow": ("destructive",)}
+"""Settings that are tables → what may stand in them."""
 LEVELS = ("core", "full")
 
 
@@ -67,7 +86,10 @@ def read_profile(path: Path) -> dict[str, Any]:
     for secret, named in SECRETS.items():
         if named in settings:
             settings[secret] = _variable(path, named, settings.pop(named))
-    settings["headers"] = {k: _expanded(path, k, str(v)) for k, v in settings.get("headers", {}).items()}
+    settings["hidden"] = frozenset(k for k, v in settings.get("env", {}).items() if v.startswith("env:"))
+    for key in ("headers", "env"):
+        if key in settings:
+            settings[key] = {k: _expanded(path, f"{key}.{k}", str(v)) for k, v in settings[key].items()}
     return settings | {"profile": str(path)}
 
 
@@ -77,22 +99,26 @@ def _check(path: Path, key: str, value: Any) -> None:
             f"{path}: {key} is a secret and does not belong in a file; "
             f'write {SECRETS[key]} = "NAME" and set that variable'
         )
-    if key not in KEYS:
-        near = difflib.get_close_matches(key, KEYS, 1)
-        hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(KEYS)}"
+    if key not in SETTINGS:
+        near = difflib.get_close_matches(key, SETTINGS, 1)
+        hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(SETTINGS)}"
         raise TargetError(f"{path}: there is no setting {key!r}{hint}")
-    if not isinstance(value, KEYS[key]) or (isinstance(value, bool) and KEYS[key] is not bool):
+    if not isinstance(value, SETTINGS[key]) or (isinstance(value, bool) and SETTINGS[key] is not bool):
         raise TargetError(f"{path}: {key} = {value!r} is of the wrong type")
-    if key == "evidence" and not _is_command(value):
-        raise TargetError(f'{path}: evidence is a command and its arguments as strings: ["show-rows", "--db", "test"]')
-    if key == "timings" and isinstance(value, dict) and (unknown := value.keys() - set(TIMINGS)):
-        raise TargetError(f"{path}: timings know {', '.join(TIMINGS)}, not {', '.join(sorted(unknown))}")
+    if key in COMMANDS and not _is_command(value):
+        raise TargetError(f"{path}: {key} is a command and its arguments as strings: {COMMANDS[key]}")
     _check_parts(path, key, value)
 
 
 def _check_parts(path: Path, key: str, value: Any) -> None:
+    if key in TABLES and (unknown := value.keys() - set(TABLES[key])):
+        raise TargetError(f"{path}: {key} know {', '.join(TABLES[key])}, not {', '.join(sorted(unknown))}")
     if key == "timings" and (odd := [k for k, v in value.items() if not _is_positive(v)]):
         raise TargetError(f"{path}: timings.{odd[0]} = {value[odd[0]]!r}: write seconds, more than 0")
+    if key == "allow" and (odd := [k for k, v in value.items() if not isinstance(v, bool)]):
+        raise TargetError(f"{path}: allow.{odd[0]} = {value[odd[0]]!r}: write true or false")
+    if key == "env" and (odd := [k for k, v in value.items() if not isinstance(v, str)]):
+        raise TargetError(f'{path}: env.{odd[0]} = {value[odd[0]]!r}: write a text, or "env:NAME" for a variable')
     if key == "max_time" and value < 1:
         raise TargetError(f"{path}: max_time = {value!r}: write seconds, at least 1")
     if key in TEXTS and not all(isinstance(v, str) for v in value):
@@ -116,7 +142,7 @@ def _variable(path: Path, key: str, name: str) -> str:
 
 def _expanded(path: Path, key: str, value: str) -> str:
     if value.startswith("env:"):
-        return _variable(path, f"headers.{key}", value.removeprefix("env:"))
+        return _variable(path, key, value.removeprefix("env:"))
     return value
 
 
@@ -146,16 +172,39 @@ def settings_of(target: str | None, said: Mapping[str, Any]) -> dict[str, Any]:
         return given
     path = Path(target)
     settings = read_profile(path) if target.endswith(".toml") or path.is_file() else {"url": target}
+    settings = _with_process(_laid_over(settings, given))
     if not settings.get("url"):
         make_target(settings)  # says so: a target that names nothing is not the bundled reference
-    settings |= given
     if not settings.keys() & SECRETS.keys():
         settings |= {key: os.environ[name] for key, name in VARIABLES.items() if os.environ.get(name)}
     return settings
 
 
+def _laid_over(settings: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """A profile's settings with what was said over them: lists and tables of one name are joined, not replaced."""
+    allowed = {"destructive": True} if given.pop("destructive", False) else {}
+    timings = dict(_timing(line) for line in given.pop("timing", []))
+    joined = {
+        "allow": settings.get("allow", {}) | allowed,
+        "timings": settings.get("timings", {}) | timings,
+        "withheld": [*settings.get("withheld", []), *given.pop("withhold", [])],
+        "nodes": given.pop("node", []) or settings.get("nodes", []),
+    }
+    return settings | {key: value for key, value in joined.items() if value} | given
+
+
+def _timing(line: str) -> tuple[str, float]:
+    """`NAME=SECONDS` as its parts. Raises `TargetError`."""
+    name, _, value = line.partition("=")
+    with suppress(ValueError):
+        if name in TIMINGS and _is_positive(seconds := float(value)) and seconds < float("inf"):
+            return name, seconds
+    raise TargetError(f"timing {line!r}: write NAME=SECONDS, more than 0, where NAME is {', '.join(TIMINGS)}")
+
+
 def make_target(settings: Mapping[str, Any]) -> Target:
-    """The target that settings describe. Raises `TargetError`."""
+    """The target that settings describe; a port it leaves open is chosen here. Raises `TargetError`."""
+    settings = _with_process(settings)
     if not settings.get("url"):
         raise TargetError("no url: name the backend's URL, or leave TARGET out to judge the bundled reference")
     if settings.get("level", "core") not in LEVELS:
@@ -183,7 +232,36 @@ def make_target(settings: Mapping[str, Any]) -> Target:
         init_timeout=float(timings.get("init_timeout", 30)),
         heartbeat_interval=float(timings.get("heartbeat_interval", 30)),
         cancel_grace=float(timings.get("cancel_grace", 30)),
+        destructive=settings.get("allow", {}).get("destructive", False),
+        nodes=_nodes(settings),
+        launch=make_launch(settings, settings.get("hidden", frozenset())),
     )
+
+
+def _with_process(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings with a port, those of a process checked against each other. Raises `TargetError`."""
+    where = f"{settings['profile']}: " if settings.get("profile") else ""
+    for key in ("ready", "env"):
+        if settings.get(key) and not (settings.get("command") or settings.get("restart")):
+            raise TargetError(f"{where}{key} says something of a process: name its command (or restart) as well")
+    opened = [key for key in KEYS if key != "url" and PORT in str(settings.get(key))]
+    if opened and PORT not in settings.get("url", PORT):
+        raise TargetError(
+            f"{where}{opened[0]} holds {PORT} and url does not: "
+            f'write url = "http://127.0.0.1:{PORT}", or the port itself'
+        )
+    if opened and not settings.get("url"):
+        settings = {**settings, "url": f"http://127.0.0.1:{PORT}"}
+    return with_port(settings)
+
+
+def _nodes(settings: Mapping[str, Any]) -> tuple[str, ...]:
+    nodes = tuple(check_url(url).rstrip("/") for url in settings.get("nodes", ()))
+    if len(nodes) == 1:
+        nodes = (check_url(settings["url"]).rstrip("/"), *nodes)
+    if len(set(nodes)) != len(nodes):
+        raise TargetError(f"nodes: {', '.join(nodes)}: name each node once; two are needed")
+    return nodes
 
 
 def _path(settings: Mapping[str, Any], key: str) -> str | None:

@@ -32,6 +32,13 @@ OPTIONS = {
     "dashboard-ws": "path of the dashboards' socket, if not /ws/dashboard",
     "only": "only clauses, rules or cases that match; commas part several",
 }
+LISTS = {
+    "header": ("'Name: value'", "sent with every request"),
+    "withhold": ("CAPABILITY", "what this backend does not promise"),
+    "timing": ("NAME=SECONDS", "how long the backend takes for something"),
+    "node": ("URL", "a further node of the backend"),
+}
+"""Options that may be given several times → how one looks, and what it is."""
 _JUDGING: pytest.StashKey[Judging] = pytest.StashKey()
 
 
@@ -41,7 +48,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--backend", metavar="TARGET", help="URL of a backend, a target.toml, or the word reference")
     for name, text in OPTIONS.items():
         group.addoption(f"--backend-{name}", help=text)
-    group.addoption("--backend-header", action="append", metavar="'Name: value'", help="sent with every request")
+    for name, (shown, text) in LISTS.items():
+        group.addoption(f"--backend-{name}", action="append", metavar=shown, help=text)
+    group.addoption(
+        "--backend-destructive", action="store_true", default=None, help="allow what harms all users of the backend"
+    )
     group.addoption("--backend-seed", type=int, help="same seed, same plan (default: 0)")
 
 
@@ -54,7 +65,7 @@ def pytest_configure(config: pytest.Config) -> None:
     from conformance.pytest_run import Judging  # noqa: PLC0415 - see the module's first line
     from conformance.target import TargetError  # noqa: PLC0415 - as above
 
-    names = [*OPTIONS, "header", "seed"]
+    names = [*OPTIONS, *LISTS, "destructive", "seed"]
     said = {name.replace("-", "_"): config.getoption(f"--backend-{name}") for name in names}
     try:
         config.stash[_JUDGING] = Judging(settings_of(backend, said))

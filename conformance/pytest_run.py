@@ -12,6 +12,7 @@ from conformance.contract import load_contract
 from conformance.engine.bundled import SHORT_TERMS, USERS, bundled_reference
 from conformance.engine.events import CaseFinished, RunFinished
 from conformance.engine.plan import PREFLIGHT
+from conformance.engine.process import started
 from conformance.engine.result import Breach, ClauseResult, Result, gather
 from conformance.engine.run import Options, Run
 from conformance.profile import make_target
@@ -231,7 +232,8 @@ class Judging:
     @asynccontextmanager
     async def _found(self) -> AsyncIterator[Target]:
         if not self.target.bundled:
-            yield self.target
+            async with started(self.target) as target:
+                yield target
             return
         async with bundled_reference(level=self.target.level) as target:
             yield target

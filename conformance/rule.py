@@ -58,6 +58,11 @@ class Provocation:
     """Seconds after which it is ended."""
 
     @property
+    def restarts(self) -> bool:
+        """Whether it restarts the backend: then it comes after all that it could disturb."""
+        return "restart" in self.needs
+
+    @property
     def id(self) -> str:
         """Stable: the file and the function it is written in."""
         module = self.script.__module__.rsplit(".", 1)[-1]

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from conformance.launch import Held, Launch
+
 BASE_PATH = "/api/v1"
 AGENT_WS = "/ws/agent"
 DASHBOARD_WS = "/ws/dashboard"
@@ -46,6 +48,15 @@ class Target:
     init_timeout: float = 30.0
     heartbeat_interval: float = 30.0
     cancel_grace: float = 30.0
+    """CMD-7: how long a cancelled command may still be executed by its agent."""
+    destructive: bool = False
+    """Whether the suite may do what harms everybody on a shared backend (emergency stop)."""
+    nodes: tuple[str, ...] = ()
+    """URLs of nodes that serve the same users from one store (CNS-5); the first may be `url` itself."""
+    launch: Launch | None = field(default=None, repr=False)
+    """How the suite starts and restarts it; only a profile says so."""
+    held: Held | None = field(default=None, compare=False, repr=False)
+    """The running backend, where the suite holds it: what can restart it."""
     evidence: tuple[str, ...] = field(default=(), repr=False)
     """A command that prints what is stored, as JSON; only a profile names one, or the bundled start."""
     profile: str = field(default="", compare=False)
@@ -60,11 +71,6 @@ class Target:
         return f"{parts.scheme}://{parts.netloc}"
 
     @property
-    def ws_origin(self) -> str:
-        """The same for sockets."""
-        return self.origin.replace("http", "ws", 1)
-
-    @property
     def is_loopback(self) -> bool:
         """Whether it is on this machine."""
         host = (urlsplit(self.url).hostname or "").rstrip(".")
@@ -73,9 +79,25 @@ class Target:
         return host == "localhost"
 
     @property
+    def can_restart(self) -> bool:
+        """Whether the suite knows how to restart it."""
+        return self.launch is not None or self.bundled
+
+    @property
+    def can_kill(self) -> bool:
+        """Whether the suite holds its process, to end it at once."""
+        return self.bundled or (self.launch is not None and bool(self.launch.command))
+
+    @property
+    def has_nodes(self) -> bool:
+        """Whether there are two nodes to speak to."""
+        return len(self.nodes) > 1
+
+    @property
     def secrets(self) -> tuple[str, ...]:
         """What must never reach a log or a report."""
-        return tuple(s for s in (*self.tokens, self.jwt_secret, *self.headers.values()) if s)
+        own = self.launch.secrets if self.launch else ()
+        return tuple(s for s in (*self.tokens, self.jwt_secret, *self.headers.values(), *own) if s)
 
     @property
     def label(self) -> str:

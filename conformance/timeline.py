@@ -66,6 +66,8 @@ class Exchange:
     """The body as JSON value, when it is one."""
     failure: str = ""
     """Why there is no (whole) response: refused, dns, tls, time-out, too-large, broken."""
+    node: str = ""
+    """Which node of the backend it was sent to, where a case speaks to several: `node-1`, `node-2`."""
 
     @property
     def label(self) -> str:
@@ -90,6 +92,8 @@ class Opened:
     status: int
     query: Mapping[str, str] = field(default_factory=dict)
     failure: str = ""
+    node: str = ""
+    """Which node of the backend it was opened to, as in `Exchange`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +179,7 @@ class Terms:
     heartbeat_interval: float = 30.0
     """DIS-3: the interval where the backend advertises none."""
     cancel_grace: float = 30.0
-    """CMD-7: how long an executing command may go on after its cancel."""
+    """CMD-7: how long a cancelled command may still be executed by its agent."""
     level: str = "core"
 
 

@@ -34,7 +34,10 @@ def execute(target: str | None, said: Mapping[str, Any]) -> int:
 @asynccontextmanager
 async def _target(settings: Mapping[str, Any]) -> AsyncIterator[Target]:
     if settings.get("url"):
-        yield make_target(settings)
+        from conformance.engine.process import started  # noqa: PLC0415 - only where it is needed
+
+        async with started(make_target(settings)) as found:
+            yield found
         return
     checked = make_target({**settings, "url": "http://127.0.0.1"})
     from conformance.engine.bundled import bundled_reference  # noqa: PLC0415 - only where it is needed

@@ -45,6 +45,18 @@ Header = Annotated[list[str] | None, typer.Option(metavar="'Name: value'", help=
 BasePath = Annotated[str | None, typer.Option(help="Where the API is, if not under /api/v1.")]
 AgentWs = Annotated[str | None, typer.Option(help="Path of the agents' socket, if not /ws/agent.")]
 DashboardWs = Annotated[str | None, typer.Option(help="Path of the dashboards' socket, if not /ws/dashboard.")]
+Withhold = Annotated[
+    list[str] | None,
+    typer.Option(metavar="CAPABILITY", help="A capability that this backend does not promise; repeatable."),
+]
+Timing = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=SECONDS", help="How long the backend takes for something; repeatable."),
+]
+Node = Annotated[list[str] | None, typer.Option(metavar="URL", help="A further node of the backend; repeatable.")]
+Destructive = Annotated[
+    bool | None, typer.Option("--destructive", help="Allow what harms all users of a shared backend (emergency stop).")
+]
 Quiet = Annotated[bool | None, typer.Option("--quiet", "-q", help="Only the first line.")]
 
 
@@ -64,6 +76,10 @@ def run(  # noqa: PLR0913, PLR0917 - one argument for each option
     base_path: BasePath = None,
     agent_ws: AgentWs = None,
     dashboard_ws: DashboardWs = None,
+    withhold: Withhold = None,
+    timing: Timing = None,
+    node: Node = None,
+    destructive: Destructive = None,
     quiet: Quiet = None,
 ) -> None:
     """Judge a backend: TARGET is its URL or a target.toml; without one the bundled reference is started and judged."""
@@ -87,6 +103,10 @@ def replay(  # noqa: PLR0913, PLR0917 - one argument for each option
     base_path: BasePath = None,
     agent_ws: AgentWs = None,
     dashboard_ws: DashboardWs = None,
+    withhold: Withhold = None,
+    timing: Timing = None,
+    node: Node = None,
+    destructive: Destructive = None,
     quiet: Quiet = None,
 ) -> None:
     """Judge a saved case again, as recorded; with TARGET, provoke it again there."""

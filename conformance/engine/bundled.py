@@ -1,4 +1,7 @@
-"""Starts the bundled reference implementation as a process of its own and gives its target. It is known by URL only."""
+"""Starts the bundled reference implementation as a process of its own and gives its target.
+
+It is known by its command line and by URL only.
+"""
 
 from __future__ import annotations
 
@@ -8,56 +11,124 @@ import os
 import secrets
 import sys
 import tempfile
+from asyncio.subprocess import PIPE
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
+from conformance.launch import HeldError
 from conformance.target import Target, TargetError
 
 if TYPE_CHECKING:
+    from asyncio.subprocess import Process
     from collections.abc import AsyncIterator, Sequence
 
 START_SECONDS = 30.0
+END_SECONDS = 5.0
 USERS = ("alice", "bob", "carol")
 SHORT_TIMES = ("--heartbeat-interval", "2", "--init-timeout", "2")
 SHORT_TERMS: dict[str, Any] = {"heartbeat_interval": 2.0, "init_timeout": 2.0}
 """At level full the real time-outs are judged, short ones, so that nobody waits two minutes for them."""
+PROGRAM = (sys.executable, "-m", "reference_impl")
 
 
 @asynccontextmanager
 async def bundled_reference(arguments: Sequence[str] = (), *, level: Any = "core") -> AsyncIterator[Target]:
     """The reference on a free port, with a database and a secret of its own, ended with the context."""
-    secret = secrets.token_hex(32)
     with tempfile.TemporaryDirectory(prefix="onsembl-", ignore_cleanup_errors=True) as place:
-        database = f"sqlite+aiosqlite:///{Path(place) / 'reference.sqlite3'}"
-        log = Path(place) / "reference.log"
-        with log.open("wb") as errors:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "reference_impl", "serve", "--port", "0", "--exit-with-stdin"),
-                *("--db", database, "--log-level", "warning"),
-                *(part for user in USERS for part in ("--user", user)),
-                *(SHORT_TIMES if level == "full" else ()),
-                *arguments,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=errors,
-                env=environment(secret),
-                start_new_session=True,
-            )
+        full = level == "full"
+        held = Reference(Path(place), (*(SHORT_TIMES if full else ()), *arguments))
         try:
-            facts = await _listening(process, log)
+            try:
+                url = await held.start()
+            except HeldError as error:
+                raise TargetError(str(error)) from None
             yield Target(
-                url=facts["url"],
+                url=url,
                 name="the bundled reference implementation",
-                jwt_secret=secret,
+                jwt_secret=held.secret,
                 users=USERS,
                 level=level,
-                evidence=(sys.executable, "-m", "reference_impl", "evidence", "--db", database),
+                evidence=(*PROGRAM, "evidence", "--db", held.database),
                 bundled=True,
-                **(SHORT_TERMS if level == "full" else {}),
+                destructive=True,
+                held=held,
+                **(SHORT_TERMS if full else {}),
             )
         finally:
+            await held.end()
+
+
+class Reference:
+    """The reference as processes in a place of their own: one server, and two nodes once somebody asks for them."""
+
+    def __init__(self, place: Path, arguments: Sequence[str]) -> None:
+        self.secret = secrets.token_hex(32)
+        self.database = f"sqlite+aiosqlite:///{place / 'reference.sqlite3'}"
+        self._place = place
+        self._arguments = arguments
+        self._log = place / "reference.log"
+        self._server: Process | None = None
+        self._nodes: Process | None = None
+        self._asked = asyncio.Lock()
+        self._urls: tuple[str, ...] = ()
+        self._port = 0
+
+    async def start(self) -> str:
+        """Starts the server, on the port it had before if it had one; gives its URL. Raises `HeldError`."""
+        users = (part for user in USERS for part in ("--user", user))
+        common = ("--db", self.database, "--log-level", "warning", *users, *self._arguments)
+        self._server, facts = await self._begin("serve", "--port", str(self._port), *common)
+        self._port = urlsplit(facts["url"]).port or 0
+        return str(facts["url"])
+
+    async def restart(self, *, kill: bool = False) -> None:
+        """Ends the server, with SIGKILL or SIGTERM, and starts it again on its port. Raises `HeldError`."""
+        if self._server is not None and kill and self._server.returncode is None:
+            self._server.kill()
+        await _end(self._server)
+        await self.start()
+
+    async def ready(self) -> None:
+        """It says itself when it listens: nothing is left to wait for."""
+
+    async def nodes(self) -> tuple[str, ...]:
+        """URLs of two nodes over one store of their own. Raises `HeldError`."""
+        async with self._asked:
+            if not self._urls:
+                users = (part for user in USERS for part in ("--user", user))
+                self._nodes, facts = await self._begin("nodes", *users, *self._arguments)
+                self._urls = tuple(facts["nodes"])
+        return self._urls
+
+    async def end(self) -> None:
+        """Ends all of it."""
+        await asyncio.gather(_end(self._server), _end(self._nodes))
+
+    async def _begin(self, *command: str) -> tuple[Process, dict[str, Any]]:
+        """A process that prints one JSON line once it listens, and that line."""
+        with self._log.open("ab") as errors:
+            process = await asyncio.create_subprocess_exec(
+                *(*PROGRAM, *command, "--exit-with-stdin"),
+                stdin=PIPE,
+                stdout=PIPE,
+                stderr=errors,
+                env=environment(self.secret),
+                start_new_session=True,
+            )
+        assert process.stdout is not None  # noqa: S101 - asked for above
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                line = await process.stdout.readline()
+            return process, dict(json.loads(line))
+        except (TimeoutError, ValueError):
             await _end(process)
+            said = (self._log.read_text("utf-8", "replace").strip().splitlines() or ["nothing"])[-1]
+            raise HeldError(f"the bundled reference did not start; its last words: {said:.300}") from None
+        except BaseException:
+            await _end(process)
+            raise
 
 
 def environment(secret: str) -> dict[str, str]:
@@ -65,28 +136,12 @@ def environment(secret: str) -> dict[str, str]:
     return {k: v for k, v in os.environ.items() if not k.startswith("ONSEMBL_")} | {"ONSEMBL_JWT_SECRET": secret}
 
 
-async def _listening(process: asyncio.subprocess.Process, log: Path) -> dict[str, Any]:
-    assert process.stdout is not None  # noqa: S101 - asked for above
-    line = b""
-    try:
-        async with asyncio.timeout(START_SECONDS):
-            line = await process.stdout.readline()
-        return dict(json.loads(line))
-    except (TimeoutError, ValueError):
-        said = _last_words(log)
-        raise TargetError(f"the bundled reference did not start; its last words: {said:.300}") from None
-
-
-def _last_words(log: Path) -> str:
-    return (log.read_text("utf-8", "replace").strip().splitlines() or ["nothing"])[-1]
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is not None:
+async def _end(process: Process | None) -> None:
+    if process is None or process.returncode is not None:
         return
     process.terminate()
     try:
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(END_SECONDS):
             await process.wait()
     except TimeoutError:
         process.kill()

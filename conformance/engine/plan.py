@@ -23,9 +23,12 @@ NEEDS: Mapping[str, str] = {
     "short-init-timeout": "timings.init_timeout of at most 5 s",
     "short-heartbeat": "timings.heartbeat_interval of at most 5 s",
     "short-cancel-grace": "timings.cancel_grace of at most 5 s",
-    "destructive": "leave to stop all that a user runs",
+    "destructive": "permission for what harms a shared backend (allow.destructive in target.toml, or --destructive)",
     "load": "a target on this machine (load goes nowhere else)",
     "patience": "more time (--max-time 120)",
+    "restart": "a way to restart the backend (command or restart in target.toml)",
+    "kill": "a backend that the suite starts itself, so that it can end it at once (command in target.toml)",
+    "second-node": "a second node of the backend (nodes in target.toml, or --node twice)",
     "evidence": "a command that shows what is stored (evidence in target.toml)",
 }
 """What a case may need → how a person offers it. A capability is a word too: the target must not withhold it."""

@@ -93,7 +93,10 @@ class Run:
             "short-init-timeout": target.init_timeout <= SHORT,
             "short-heartbeat": target.heartbeat_interval <= SHORT,
             "short-cancel-grace": target.cancel_grace <= SHORT,
-            "destructive": target.bundled,
+            "destructive": target.destructive,
+            "restart": target.can_restart,
+            "kill": target.can_kill,
+            "second-node": target.has_nodes,
             "load": target.is_loopback,
             "patience": self._options.max_time >= PATIENT,
             "evidence": bool(target.evidence),
@@ -176,9 +179,9 @@ class Run:
             for number, case in sorted(numbered, key=lambda n: -n[1].provocation.budget):  # so that none is left over
                 if not case.provocation.alone:
                     group.create_task(one(number, case))
-        for number, case in numbered:
-            if case.provocation.alone:
-                await self._case(site, case, number)
+        alone = [(number, case) for number, case in numbered if case.provocation.alone]
+        for number, case in sorted(alone, key=lambda n: n[1].provocation.restarts):  # what restarts it comes last
+            await self._case(site, case, number)
 
     async def _case(self, site: Site, case: Case, number: int) -> None:
         world = World(site, case.id, number=number, seed=self._options.seed)
@@ -269,10 +272,10 @@ async def _clean_up(site: Site) -> None:
     """Removes the agents this run made; a backend that cannot is left as it is."""
     gate = asyncio.Semaphore(8)
 
-    async def remove(user: str, agent_id: str) -> None:
+    async def remove(user: str, node: str, agent_id: str) -> None:
         world = World(site, "clean-up")
         index = site.keyring.users.index(user)
         async with gate:
-            await world.user(index).rest.delete(f"/agents/{agent_id}")
+            await world.user(index, node).rest.delete(f"/agents/{agent_id}")
 
-    await asyncio.gather(*(remove(user, agent) for user, made in site.made.items() for agent in made))
+    await asyncio.gather(*(remove(*place, agent) for place, made in site.made.items() for agent in made))

@@ -240,17 +240,17 @@ def test_a_target_without_url_is_not_the_reference(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "origin", "ws", "loopback"),
+    ("url", "origin", "loopback"),
     [
-        ("http://localhost:3001/x?y", "http://localhost:3001", "ws://localhost:3001", True),
-        ("https://h.example/", "https://h.example", "wss://h.example", False),
-        ("http://127.9.9.9", "http://127.9.9.9", "ws://127.9.9.9", True),
-        ("http://[::1]:1", "http://[::1]:1", "ws://[::1]:1", True),
-        ("http://127.evil.example", "http://127.evil.example", "ws://127.evil.example", False),
+        ("http://localhost:3001/x?y", "http://localhost:3001", True),
+        ("https://h.example/", "https://h.example", False),
+        ("http://127.9.9.9", "http://127.9.9.9", True),
+        ("http://[::1]:1", "http://[::1]:1", True),
+        ("http://127.evil.example", "http://127.evil.example", False),
     ],
 )
-def test_a_target_knows_its_places(url: str, origin: str, ws: str, loopback: bool) -> None:
-    """Origin and socket origin follow from the URL, and loopback is this machine alone."""
+def test_a_target_knows_its_places(url: str, origin: str, loopback: bool) -> None:
+    """The origin follows from the URL, and loopback is this machine alone."""
     target = Target(url)
-    assert (target.origin, target.ws_origin, target.is_loopback) == (origin, ws, loopback)
+    assert (target.origin, target.is_loopback) == (origin, loopback)
     assert target.label == url

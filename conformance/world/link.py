@@ -39,10 +39,11 @@ class _Handshake(connect):
 class Link:
     """One socket of a case; `World.new_link` makes it."""
 
-    def __init__(self, site: Site, recorder: Recorder, name: str) -> None:
+    def __init__(self, site: Site, recorder: Recorder, name: str, node: str = "") -> None:
         self._site = site
         self._recorder = recorder
         self.name = name
+        self._node = node
         self.status = 0
         self.frames: list[Frame] = []
         self.closed: Closed | None = None
@@ -77,7 +78,11 @@ class Link:
             asked["token"] = value
         elif value is not None:
             sent["Authorization"] = f"Bearer {value}".rstrip()
-        url = site.target.ws_origin + site.sockets[channel] + (f"?{urlencode(asked)}" if asked else "")
+        url = (
+            site.origin(self._node).replace("http", "ws", 1)
+            + site.sockets[channel]
+            + (f"?{urlencode(asked)}" if asked else "")
+        )
         at, failure = self._recorder.now, ""
         try:
             self._socket = await _Handshake(
@@ -108,6 +113,7 @@ class Link:
             status=self.status,
             query=dict(query or {}),
             failure=failure,
+            node=self._node,
         )
         if self._socket is not None:
             self._reader = asyncio.create_task(self._read(self._socket), name=f"read {self.name}")

@@ -65,10 +65,11 @@ def open_session() -> aiohttp.ClientSession:
 class Rest:
     """A user's REST client."""
 
-    def __init__(self, site: Site, recorder: Recorder, user: str) -> None:
+    def __init__(self, site: Site, recorder: Recorder, user: str, node: str = "") -> None:
         self._site = site
         self._recorder = recorder
         self.user = user
+        self.node = node
 
     async def get(self, path: str, **options: Any) -> Exchange:
         """GET; options as for `call`."""
@@ -154,7 +155,7 @@ class Rest:
         """One request. `path` is the contract's, below the base path; `raw` is sent as body as it is."""
         site = self._site
         base = site.base_path if under_base else ""
-        url = URL(site.target.origin + base + path + (f"?{urlencode(query)}" if query else ""), encoded=True)
+        url = URL(site.origin(self.node) + base + path + (f"?{urlencode(query)}" if query else ""), encoded=True)
         shown = {k.lower(): v for k, v in (headers or {}).items()}
         data = raw
         if body is not MISSING:
@@ -176,6 +177,7 @@ class Rest:
             "query": dict(query or {}),
             "request_headers": shown,
             "request": body if raw is None else as_json(raw),
+            "node": self.node,
         }
         try:
             async with site.session.request(method, url, data=data, headers=sent, allow_redirects=False) as answer:

@@ -32,8 +32,10 @@ class Site:
     latency: float = 0.02
     """Seconds from a cause to its event on a dashboard, as measured."""
     terms: Terms = field(default_factory=Terms)
-    made: dict[str, set[str]] = field(default_factory=dict)
-    """User → ids of the agents this run made, to be removed at its end."""
+    made: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+    """User and node → ids of the agents this run made, to be removed at its end."""
+    nodes: dict[str, str] = field(default_factory=dict)
+    """Name of each node that a case asked for (`node-1`, `node-2`) → its origin."""
 
     def __post_init__(self) -> None:
         if self.target.base_path is not None:
@@ -43,6 +45,14 @@ class Site:
             "dashboard": self.target.dashboard_ws or DASHBOARD_WS,
             "shared": SHARED_WS,
         }
+
+    def origin(self, node: str = "") -> str:
+        """Scheme, host and port of a node; of the target itself where none is named."""
+        return self.nodes[node] if node else self.target.origin
+
+    def ws_origin(self, node: str = "") -> str:
+        """The same for sockets."""
+        return self.origin(node).replace("http", "ws", 1)
 
     @property
     def settle(self) -> float:

@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 class User:
     """One user of the run, as one case uses it."""
 
-    def __init__(self, world: World, name: str) -> None:
+    def __init__(self, world: World, name: str, node: str = "") -> None:
         self._world = world
         self.name = name
-        self.rest = Rest(world.site, world.recorder, name)
+        self.node = node
+        """The node it speaks to, `node-1` or `node-2`; empty: wherever the target's URL leads."""
+        self.rest = Rest(world.site, world.recorder, name, node)
 
     @property
     def last(self) -> int:
@@ -33,11 +35,11 @@ class User:
 
     def new_link(self, role: str) -> Link:
         """A socket of this case, not yet opened."""
-        return self._world.new_link(role)
+        return self._world.new_link(role, self.node)
 
     def made(self, agent_id: str) -> None:
         """Remembers an agent, to be removed at the end of the run."""
-        self._world.site.made.setdefault(self.name, set()).add(agent_id)
+        self._world.site.made.setdefault((self.name, self.node), set()).add(agent_id)
 
     def new_agent(self, **announce: Any) -> Agent:
         """An agent that has not connected; the fields given go into its AGENT_CONNECT."""

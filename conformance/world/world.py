@@ -7,6 +7,7 @@ import random
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from conformance.launch import HeldError
 from conformance.rim import as_json
 from conformance.timeline import MISSING, Note
 from conformance.world.command import CommandError, printed
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from conformance.timeline import Timeline
     from conformance.world.site import Site
 
+GONE_SECONDS = 5.0
+"""Within which every socket to a restarted backend has ended."""
+
 
 class World:
     """Everything a script may touch."""
@@ -28,15 +32,54 @@ class World:
         self.random = random.Random(f"{seed}/{case}")  # noqa: S311 - draws, not secrets
         self._prefix = f"cf.{site.run_id}.{number}"
         self._links: list[Link] = []
-        self._users: dict[str, User] = {}
+        self._users: dict[tuple[str, str], User] = {}
         self._ids = 0
 
-    def user(self, index: int = 0) -> User:
-        """The first, second … user of the run."""
+    def user(self, index: int = 0, node: str = "") -> User:
+        """The first, second … user of the run, on the target or on one of its nodes (see `nodes`)."""
         name = self.site.keyring.users[index]
-        if name not in self._users:
-            self._users[name] = User(self, name)
-        return self._users[name]
+        if (name, node) not in self._users:
+            self._users[name, node] = User(self, name, node)
+        return self._users[name, node]
+
+    async def nodes(self) -> tuple[str, str] | None:
+        """The names of two nodes that serve the same users, for `user`; None, and a wait in vain, without them.
+
+        Bundled nodes have a store of their own: a case that speaks to nodes speaks to nothing else.
+        """
+        site = self.site
+        if not site.nodes:
+            try:
+                urls = await site.target.held.nodes() if site.target.held else site.target.nodes
+            except HeldError as error:
+                self.recorder.note("unmet", waited_for="two nodes", connection=f"the target: {error}")
+                return None
+            site.nodes.update({f"node-{n}": url.rstrip("/") for n, url in enumerate(urls, 1)})
+        first, second, *_ = site.nodes
+        return first, second
+
+    async def restart(self, *, kill: bool = False) -> bool:
+        """Restarts the target; False, and a wait in vain, when it is not there again, or was never gone.
+
+        With `kill` it is ended at once, as by a crash, else as its profile says. Two notes tell when: `restarting` and
+        `restarted`.
+        """
+        held = self.site.target.held
+        self.recorder.note("restarting", how="killed" if kill else "asked to")
+        try:
+            if held is None:
+                raise HeldError("nobody knows how")  # noqa: TRY301 - told like all else that hinders it
+            await held.restart(kill=kill)
+            ends = await asyncio.gather(*(link.ended(GONE_SECONDS) for link in self._links if link.is_open))
+            await held.ready()
+        except HeldError as error:
+            self.recorder.note("unmet", waited_for="a restart", connection=f"the target: {error}")
+            return False
+        if None in ends:
+            self.recorder.note("unmet", waited_for="the end of every socket", connection="the target, restarted")
+            return False
+        self.recorder.note("restarted")
+        return True
 
     def new_id(self) -> str:
         """A fresh id, unlike any other of any run."""
@@ -55,9 +98,9 @@ class World:
         self.recorder.note("unknown-command", command=command_id)
         return command_id
 
-    def new_link(self, role: str) -> Link:
-        """A socket of this case."""
-        link = Link(self.site, self.recorder, f"{role}-{len(self._links) + 1}")
+    def new_link(self, role: str, node: str = "") -> Link:
+        """A socket of this case, to one of the nodes if that is named."""
+        link = Link(self.site, self.recorder, f"{role}-{len(self._links) + 1}", node)
         self._links.append(link)
         return link
 
