@@ -17,6 +17,7 @@ _TYPES = (
     *("DASHBOARD_INIT", "DASHBOARD_READY", "DASHBOARD_SUBSCRIBE", "DASHBOARD_UNSUBSCRIBE"),
     *("COMMAND_REQUEST", "COMMAND_ACK", "COMMAND_COMPLETE", "COMMAND_CANCEL", "COMMAND_STATUS", "QUEUE_UPDATE"),
     *("AGENT_CONTROL", "EMERGENCY_STOP"),
+    *("TERMINAL_OUTPUT", "TERMINAL_STREAM", "TRACE_EVENT", "TRACE_STREAM", "INVESTIGATION_REPORT", "BATCH"),
     *("SERVER_HEARTBEAT", "ACK", "ERROR", "PING", "PONG"),
 )
 _CANONICAL = {t.replace("_", ""): t for t in _TYPES} | {"DASHBOARDCONNECTED": "dashboard:connected"}
@@ -42,6 +43,15 @@ def payload(value: Any) -> dict[str, Any]:
         if name in value:
             return value[name] if isinstance(value[name], dict) else {}
     return {k: v for k, v in value.items() if k not in ENVELOPE_FIELDS}
+
+
+def batched(value: Any) -> list[dict[str, Any]]:
+    """The messages inside a BATCH, in order; none for any other message. What is no object is none."""
+    kind = value.get("type") if isinstance(value, dict) else None
+    if not isinstance(kind, str) or canonical_type(kind) != "BATCH":
+        return []
+    messages = payload(value).get("messages")
+    return [m for m in messages if isinstance(m, dict)] if isinstance(messages, list) else []
 
 
 def rows(value: Any) -> list[Any] | None:

@@ -321,6 +321,7 @@ _FIELDS: Final[dict[str, Check]] = {
     "direction": lambda v: v in ("to_server", "to_client"),
     "text": lambda v: v is None or _is_text(v),
     "code": lambda v: v is None or _is_count(v),
+    "batch": lambda v: v is None or _is_count(v),
     "data": lambda v: isinstance(v, dict),
 }
 """What a field of an event must be; those not named here are texts."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from conformance import reading
 from conformance.timeline import MISSING, VALID, Closed, Event, Exchange, Frame, Note, Opened, Terms, Timeline
 
 if TYPE_CHECKING:
@@ -71,6 +73,14 @@ class Socket:
         """A message from the backend."""
         return self._frame("to_client", kind, payload, envelope)
 
+    def gets_batch(self, *messages: dict[str, Any]) -> Frame:
+        """A BATCH from the backend of messages made by `message`."""
+        return self.gets("BATCH", {"messages": list(messages)})
+
+    def message(self, kind: str, payload: Any = None, **envelope: Any) -> dict[str, Any]:
+        """A message from the backend, not sent: for a BATCH."""
+        return self._message("to_client", kind, payload, envelope)
+
     def gets_text(self, text: str) -> Frame:
         """A text frame from the backend, as it is."""
         return self._scene.frame(self.name, "to_client", text)
@@ -113,6 +123,10 @@ class Socket:
         return self._scene.add(Closed, connection=self.name, by=by, code=code)  # type: ignore[no-any-return]
 
     def _frame(self, direction: Any, kind: str, payload: Any, envelope: dict[str, Any]) -> Frame:
+        message = self._message(direction, kind, payload, envelope)
+        return self._scene.frame(self.name, direction, orjson.dumps(message).decode())
+
+    def _message(self, direction: str, kind: str, payload: Any, envelope: dict[str, Any]) -> dict[str, Any]:
         sender = "b" if direction == "to_client" else "t"
         right = {
             "type": kind,
@@ -120,7 +134,7 @@ class Socket:
             "timestamp": self._scene.now,
             "payload": {} if payload is None else payload,
         }
-        return self._scene.frame(self.name, direction, orjson.dumps(_changed(right, envelope)).decode())
+        return _changed(right, envelope)
 
 
 class Scene:
@@ -162,7 +176,19 @@ class Scene:
             value = orjson.loads(text)
         except ValueError:
             value = MISSING
-        return self.add(Frame, connection=connection, direction=direction, text=text, value=value)  # type: ignore[no-any-return]
+        frame: Frame = self.add(Frame, connection=connection, direction=direction, text=text, value=value)
+        if direction == "to_client":
+            self._unpack(frame)
+        return frame
+
+    def _unpack(self, outer: Frame) -> None:
+        """The messages inside a BATCH, right after it and at the same time."""
+        for message in reading.batched(outer.value):
+            text = orjson.dumps(message).decode()
+            seq = len(self._events)
+            inner = replace(outer, seq=seq, text=text, value=message, batch=outer.seq)
+            self._events.append(inner)
+            self._unpack(inner)
 
     def socket(self, role: str, user: str = "alice", **fields: Any) -> Socket:
         """A socket, opened and silent."""

@@ -6,15 +6,17 @@ Times are seconds since the start of the recording (`at`); `Timeline.epoch` is t
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from conformance import reading
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from conformance.contract import Contract
 
@@ -98,7 +100,11 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One frame on a socket, with lenient views of what it says (`kind`, `payload`, …)."""
+    """One frame on a socket, or one message inside a BATCH, with lenient views of what it says (`kind`, `payload`, …).
+
+    Each message inside a BATCH stands on the timeline right after the BATCH, in its order, with a `seq` of its own: to
+    rules it is a message like any other.
+    """
 
     seq: int
     at: float
@@ -107,6 +113,8 @@ class Frame:
     text: str | None = None
     binary: bytes | None = None
     value: Any = MISSING
+    batch: int | None = None
+    """The `seq` of the BATCH it came in, and `text` is its part of that; None when it was a frame of its own."""
 
     @property
     def is_sent(self) -> bool:
@@ -203,8 +211,24 @@ class Connection:
 
     @cached_property
     def received(self) -> list[Frame]:
-        """Frames from the backend."""
+        """Messages from the backend, those inside a BATCH among them, after the BATCH itself."""
         return [frame for frame in self.frames if not frame.is_sent]
+
+    @cached_property
+    def _by_kind(self) -> dict[str, list[Frame]]:
+        found: dict[str, list[Frame]] = {}
+        for frame in self.received:
+            found.setdefault(frame.kind, []).append(frame)
+        return found
+
+    @cached_property
+    def _by_agent(self) -> dict[tuple[str, str], list[Frame]]:
+        found: dict[tuple[str, str], list[Frame]] = {}
+        for kind, frames in self._by_kind.items():
+            for frame in frames:
+                if (agent_id := reading.agent_id(frame.payload)) is not None:
+                    found.setdefault((agent_id, kind), []).append(frame)
+        return found
 
     @property
     def until(self) -> float:
@@ -249,13 +273,20 @@ class Connection:
         """Every `dashboard:connected` received."""
         return self.of_kind("dashboard:connected")
 
-    def of_kind(self, *kinds: str, after: int = -1, before: float = float("inf")) -> list[Frame]:
+    def of_kind(self, *kinds: str, after: int = -1, before: float = math.inf) -> list[Frame]:
         """Frames from the backend of these kinds, after an event's `seq` and up to a time."""
-        return [f for f in self.received if f.kind in kinds and f.seq > after and f.at <= before]
+        found = [f for f in _joined(self._by_kind.get(k, ()) for k in kinds) if f.seq > after]
+        return found if before == math.inf else [f for f in found if f.at <= before]
 
     def about(self, agent_id: str, *kinds: str, after: int = -1) -> list[Frame]:
         """Frames of these kinds that speak of this agent."""
-        return [f for f in self.of_kind(*kinds, after=after) if reading.agent_id(f.payload) == agent_id]
+        return [f for f in _joined(self._by_agent.get((agent_id, k), ()) for k in kinds) if f.seq > after]
+
+
+def _joined(parts: Iterable[Sequence[Frame]]) -> Iterable[Frame]:
+    """Several runs of frames as one, in order."""
+    runs = [run for run in parts if run]
+    return sorted(chain.from_iterable(runs), key=lambda f: f.seq) if len(runs) > 1 else runs[0] if runs else ()
 
 
 class Timeline:

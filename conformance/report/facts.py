@@ -302,13 +302,17 @@ def place(event: Event) -> str:
         case Exchange():
             return f"{event.label} → {event.status or event.failure or 'no answer'}"
         case Frame():
-            return f"{event.label} {'from' if event.is_sent else 'to'} {event.connection}"
+            return f"{event.label}{_inside(event)} {'from' if event.is_sent else 'to'} {event.connection}"
         case Opened():
             return f"handshake of {event.connection} → {event.status or event.failure or 'no answer'}"
         case Closed():
             return f"end of {event.connection} (by {event.by}{'' if event.code is None else f', {event.code}'})"
         case Note():
             return "preflight" if event.kind == "departure" else f"the tester's note: {event.kind}"
+
+
+def _inside(frame: Frame) -> str:
+    return "" if frame.batch is None else " inside a BATCH"
 
 
 def told(event: Event) -> tuple[str, str, str, Any, str]:
@@ -321,7 +325,13 @@ def told(event: Event) -> tuple[str, str, str, Any, str]:
             return who, "⇄", f"{event.method} {event.path}{query} → {answer}", event.value, event.text
         case Frame():
             text = event.text if event.binary is None else f"{len(event.binary)} bytes: {event.binary[:40].hex(' ')}"
-            return event.connection, "→" if event.is_sent else "←", event.label, event.value, text or ""
+            return (
+                event.connection,
+                "→" if event.is_sent else "←",
+                event.label + _inside(event),
+                event.value,
+                text or "",
+            )
         case Opened():
             answer = event.status or event.failure or "no answer"
             credential = "" if event.credential == "valid" else f" with a credential that is {event.credential}"

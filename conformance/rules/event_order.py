@@ -1,4 +1,4 @@
-"""Events have a cause each, once, in the order of causes (CNS-3, STA-5, STA-7)."""
+"""Events have a cause each, once, in the order of causes (CNS-3, STA-5)."""
 
 from __future__ import annotations
 
@@ -150,20 +150,6 @@ def steady(life: Life, t: Timeline) -> Iterator[Finding]:
             )
 
 
-def plain_dashboards(t: Timeline) -> Iterator[Connection]:
-    """Each dashboard that did not say acceptBatches."""
-    for dashboard in t.dashboards:
-        if dashboard.init is not None and dashboard.accepted and not dashboard.init.payload.get("acceptBatches"):
-            yield dashboard
-
-
-def no_batches(dashboard: Connection, _t: Timeline) -> Iterator[Finding]:
-    """It gets no BATCH."""
-    for frame in dashboard.of_kind("BATCH"):
-        says = "a BATCH was sent to a dashboard that did not say acceptBatches"
-        yield Finding(says, frame, "", "messages one by one", "BATCH", (dashboard.init,) if dashboard.init else ())
-
-
 def _beat(s: Scene, dashboard: object, agent: object, number: int, *, told: bool = True) -> None:
     agent.heartbeats(commandsProcessed=number)  # type: ignore[attr-defined]
     if told:
@@ -245,10 +231,6 @@ def flicker(s: Scene) -> None:
     agent.closes()
 
 
-def batched(s: Scene) -> None:
-    s.dashboard().gets("BATCH", {"messages": []})
-
-
 async def spaced_heartbeats(world: World) -> None:
     """An agent sends heartbeats, each with its own numbers, each after the one before was told."""
     user = world.user()
@@ -313,15 +295,5 @@ RULES = (
         good=(one_each, cut_by_the_backend),
         bad=(flicker, beating_yet_given_up),
         cases=(reconnects,),
-    ),
-    Rule(
-        id="events.no-batch-unasked",
-        clauses=("STA-7",),
-        judges="Only dashboards that said acceptBatches are sent BATCH.",
-        when=plain_dashboards,
-        check=no_batches,
-        good=(one_each,),
-        bad=(batched,),
-        cases=(spaced_heartbeats,),
     ),
 )

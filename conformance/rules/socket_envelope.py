@@ -91,38 +91,29 @@ def unique_ids(connection: Connection, _t: Timeline) -> Iterator[Finding]:
     """No id comes twice and none is empty."""
     seen: dict[str, Frame] = {}
     for frame in connection.received:
-        for pointer, message in _messages(frame):
-            name = message.get("id")
-            if not isinstance(name, str):
-                continue
-            if not name:
-                says = "a message has an empty id: clients cannot refer to it"
-                yield Finding(says, frame, pointer, "an id that is not empty", name)
-            elif name in seen:
-                says = "two messages on one connection have the same id: clients that drop repetitions lose one"
-                yield Finding(says, frame, pointer, "an id of its own", name, (seen[name],))
-            seen.setdefault(name, frame)
-
-
-def _messages(frame: Frame) -> Iterator[tuple[str, dict[str, Any]]]:
-    if isinstance(frame.value, dict):
-        yield "/id", frame.value
-        inner = frame.payload.get("messages") if frame.type == "BATCH" else None
-        for index, message in enumerate(inner if isinstance(inner, list) else ()):
-            if isinstance(message, dict):
-                yield f"/payload/messages/{index}/id", message
+        name = frame.id
+        if name is None:
+            continue
+        if not name:
+            says = "a message has an empty id: clients cannot refer to it"
+            yield Finding(says, frame, "/id", "an id that is not empty", name)
+        elif name in seen:
+            says = "two messages on one connection have the same id: clients that drop repetitions lose one"
+            yield Finding(says, frame, "/id", "an id of its own", name, (seen[name],))
+        seen.setdefault(name, frame)
 
 
 def forward_in_time(connection: Connection, _t: Timeline) -> Iterator[Finding]:
-    """The envelope's timestamp never goes back."""
-    before: Frame | None = None
+    """The envelope's timestamp never goes back: from frame to frame, and from message to message inside BATCHes."""
+    before: dict[bool, Frame] = {}
     for frame in connection.received:
         if not isinstance(_stamp(frame), int | float):
             continue
-        if before is not None and _stamp(frame) < _stamp(before):
+        last = before.get(frame.batch is None)
+        if last is not None and _stamp(frame) < _stamp(last):
             says = "the timestamp goes back from one message to the next: dashboards show things in the wrong order"
-            yield Finding(says, frame, "/timestamp", "not before the message before it", _stamp(frame), (before,))
-        before = frame
+            yield Finding(says, frame, "/timestamp", "not before the message before it", _stamp(frame), (last,))
+        before[frame.batch is None] = frame
 
 
 def _stamp(frame: Frame) -> Any:
@@ -187,6 +178,30 @@ def back_in_time(s: Scene) -> None:
     s.dashboard().gets("PING", {"timestamp": s.now}, timestamp=s.now - 1000)
 
 
+def in_a_batch(s: Scene) -> None:
+    dashboard = s.dashboard()
+    early = [dashboard.message("PING", {"timestamp": s.now}) for _ in range(2)]
+    dashboard.gets("PING", {"timestamp": s.now})
+    dashboard.gets_batch(*early)
+
+
+def same_id_in_a_batch(s: Scene) -> None:
+    dashboard = s.dashboard()
+    once = dashboard.gets("PING", {"timestamp": s.now})
+    dashboard.gets_batch(dashboard.message("PING", {"timestamp": s.now}, id=once.id))
+
+
+def back_in_time_in_a_batch(s: Scene) -> None:
+    dashboard = s.dashboard()
+    before, after = (dashboard.message("PING", {"timestamp": s.now}, timestamp=s.now + n) for n in (0, 1))
+    dashboard.gets_batch(after, before)
+
+
+def out_of_shape_in_a_batch(s: Scene) -> None:
+    dashboard = s.dashboard()
+    dashboard.gets_batch(dashboard.message("AGENT_DISCONNECT", {"agentId": 7, "timestamp": s.now}))
+
+
 async def everything_it_says(world: World) -> None:
     """An agent comes, reports, is answered and leaves, while two dashboards look on and ask."""
     user = world.user()
@@ -209,8 +224,18 @@ RULES = (
         judges="Every frame from the server is one JSON message in the envelope, of a type and payload of its channel.",
         when=every_frame,
         check=enveloped,
-        good=(right_and_more, wrong_case_is_not_ours),
-        bad=(not_json, without_id, time_as_text, flat, invented_type, other_channel, payload_out_of_shape, broken_text),
+        good=(right_and_more, wrong_case_is_not_ours, in_a_batch),
+        bad=(
+            not_json,
+            without_id,
+            time_as_text,
+            flat,
+            invented_type,
+            other_channel,
+            payload_out_of_shape,
+            broken_text,
+            out_of_shape_in_a_batch,
+        ),
         cases=(everything_it_says,),
     ),
     Rule(
@@ -219,8 +244,8 @@ RULES = (
         judges="No two messages of the server on one connection have the same id, and none is empty.",
         when=talks,
         check=unique_ids,
-        good=(right_and_more,),
-        bad=(same_id, empty_id),
+        good=(right_and_more, in_a_batch),
+        bad=(same_id, empty_id, same_id_in_a_batch),
         cases=(everything_it_says,),
     ),
     Rule(
@@ -229,8 +254,8 @@ RULES = (
         judges="On one connection the envelope's timestamp never goes back.",
         when=talks,
         check=forward_in_time,
-        good=(right_and_more,),
-        bad=(back_in_time,),
+        good=(right_and_more, in_a_batch),
+        bad=(back_in_time, back_in_time_in_a_batch),
         cases=(everything_it_says,),
     ),
 )

@@ -65,3 +65,20 @@ def test_a_timeline_is_what_was_recorded_so_far() -> None:
     before = log.timeline(Terms())
     received(log)
     assert (len(before.events), len(log.timeline(Terms()).events)) == (1, 2)
+
+
+def test_messages_inside_a_batch_follow_it() -> None:
+    """Each message inside a BATCH is an event of its own after it, in a BATCH inside it too; a number is no message."""
+    log = Recorder(load_contract())
+    ping = {"type": "PING", "id": "1", "payload": {"timestamp": 1}}
+    inner = {"type": "BATCH", "payload": {"messages": [ping]}}
+    value = {"type": "BATCH", "payload": {"messages": [ping, 7, inner]}}
+    frames = log.received(value=value, size=9, connection="dashboard-1", text="…", binary=None)
+    assert [(f.seq, f.type, f.batch) for f in frames] == [
+        (0, "BATCH", None),
+        (1, "PING", 0),
+        (2, "BATCH", 0),
+        (3, "PING", 2),
+    ]
+    assert log.timeline(Terms()).events == tuple(frames)
+    assert frames[1].text == '{"type":"PING","id":"1","payload":{"timestamp":1}}'

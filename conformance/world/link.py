@@ -149,20 +149,13 @@ class Link:
             value = as_json(data)
         else:
             binary = data[:1000]
-        frame = self._recorder.add(
-            Frame,
-            connection=self.name,
-            direction="to_client",
-            text=text,
-            binary=binary,
-            value=value,
-            size=len(data),
-        )
-        self.frames.append(frame)
+        frames = self._recorder.received(connection=self.name, text=text, binary=binary, value=value, size=len(data))
+        self.frames += frames
         self._news.set()
-        if frame.type == "PING":
-            echo = {k: frame.payload[k] for k in ("timestamp", "sequence") if k in frame.payload}
-            self._pong = asyncio.create_task(self.send("PONG", echo))
+        for frame in frames:
+            if frame.type == "PING":
+                echo = {k: frame.payload[k] for k in ("timestamp", "sequence") if k in frame.payload}
+                self._pong = asyncio.create_task(self.send("PONG", echo))
 
     async def send(self, kind: str, payload: Any = None, **envelope: Any) -> Frame:
         """A message. Envelope fields given replace the usual ones; `...` leaves one out."""

@@ -5,7 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from conformance.timeline import Event, Note, Terms, Timeline
+import orjson
+
+from conformance import reading
+from conformance.timeline import Event, Frame, Note, Terms, Timeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,6 +56,18 @@ class Recorder:
             self._events.append(event)
             self._bytes += size
         return event
+
+    def received(self, *, value: Any, size: int, **fields: Any) -> list[Frame]:
+        """A frame from the backend, and after it the messages inside it where it is a BATCH."""
+        outer = self.add(Frame, direction="to_client", value=value, size=size, **fields)
+        found = [outer]
+        for message in reading.batched(value):
+            text = orjson.dumps(message).decode()
+            inside = {**fields, "at": outer.at, "text": text, "batch": outer.seq}
+            found += self.received(value=message, size=0, **inside)
+            if self.full:
+                break
+        return found
 
     def note(self, kind: str, **data: Any) -> None:
         """Something that the tester knows and the wire does not say."""
