@@ -13,7 +13,8 @@ import yaml
 
 from conformance.contract.clauses import Clause, read_clauses
 from conformance.contract.messages import Message, read_messages
-from conformance.contract.operations import Operation, match, read_operations
+from conformance.contract.operations import Operation, match, operation_schemas, read_operations
+from conformance.contract.samples import Samples
 from conformance.contract.shapes import Shapes, Violation
 
 if TYPE_CHECKING:
@@ -46,6 +47,11 @@ class Contract:
     shapes: Shapes
     causes: dict[str, Any]
     """AsyncAPI's `x-conformance.causes`: what follows what, within which time."""
+
+    @property
+    def samples(self) -> Samples:
+        """Values made from its schemas."""
+        return Samples(self.shapes)
 
     def violations(self, schema: str, value: Any) -> list[Violation]:
         """How a value breaks a schema, by its path below `schemas/`."""
@@ -99,7 +105,7 @@ def load_contract() -> Contract:
             clauses=read_clauses(clauses),
             operations=read_operations(openapi),
             messages=read_messages(asyncapi),
-            shapes=Shapes(schemas),
+            shapes=Shapes(schemas | operation_schemas(openapi)),
             causes=asyncapi["x-conformance"]["causes"],
         )
     except (OSError, KeyError, ValueError, yaml.YAMLError) as error:

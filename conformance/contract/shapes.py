@@ -84,6 +84,10 @@ class Shapes:
     def _fast_registry(self) -> jsonschema_rs.Registry:
         return jsonschema_rs.Registry([(BASE + name, schema) for name, schema in self._schemas.items()])
 
+    def schema(self, name: str) -> Any:
+        """The schema at `schemas/<name>`, as it is written."""
+        return self._schemas[name]
+
     def violations(self, name: str, value: Any) -> list[Violation]:
         """How `value` breaks the schema at `schemas/<name>`; empty when it does not. Raises `Disagreement`."""
         errors = list(self._fast_validator(name).iter_errors(value))

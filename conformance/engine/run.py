@@ -269,13 +269,15 @@ def _said(error: BaseException) -> str:
 
 
 async def _clean_up(site: Site) -> None:
-    """Removes the agents this run made; a backend that cannot is left as it is."""
+    """Removes what this run made and can be removed; a backend that cannot is left as it is."""
     gate = asyncio.Semaphore(8)
 
-    async def remove(user: str, node: str, agent_id: str) -> None:
+    async def remove(user: str, node: str, path: str) -> None:
         world = World(site, "clean-up")
         index = site.keyring.users.index(user)
         async with gate:
-            await world.user(index, node).rest.delete(f"/agents/{agent_id}")
+            await world.user(index, node).rest.delete(path)
 
-    await asyncio.gather(*(remove(*place, agent) for place, made in site.made.items() for agent in made))
+    agents = [(*place, f"/agents/{agent}") for place, made in site.made.items() for agent in made]
+    others = [(user, "", path) for user, paths in site.written.items() for path in paths]
+    await asyncio.gather(*(remove(*one) for one in agents + others))

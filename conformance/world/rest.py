@@ -30,6 +30,8 @@ PAGE = 100
 """The contract's largest page."""
 POLL_SECONDS = 0.05
 """Between two looks at something REST does not announce."""
+KEPT = frozenset({"createPreset", "createConstraint"})
+CREATED = 201
 KEPT_HEADERS = frozenset(
     (
         *("content-type", "content-length", "content-encoding", "www-authenticate", "allow", "location"),
@@ -150,21 +152,26 @@ class Rest:
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         credential: str = VALID,
+        bearer: str = "",
         under_base: bool = True,
     ) -> Exchange:
-        """One request. `path` is the contract's, below the base path; `raw` is sent as body as it is."""
+        """One request. `path` is the contract's, below the base path; `raw` is sent as body as it is.
+
+        `bearer` is the vault's name of a token that is shown instead of the user's; say with `credential` what it is.
+        """
         site = self._site
         base = site.base_path if under_base else ""
         url = URL(site.origin(self.node) + base + path + (f"?{urlencode(query)}" if query else ""), encoded=True)
         shown = {k.lower(): v for k, v in (headers or {}).items()}
         data = raw
         if body is not MISSING:
-            data = orjson.dumps(body)
+            data = orjson.dumps(site.vault.opened(body))
         if data is not None:
             shown.setdefault("content-type", "application/json")
             shown["content-length"] = str(len(data))
         sent = {"Accept-Encoding": "identity", **site.target.headers, **shown}
-        if (value := site.authorization(credential, self.user)) is not None:
+        value = f"Bearer {site.vault.opened(bearer)}" if bearer else site.authorization(credential, self.user)
+        if value is not None:
             sent["Authorization"] = value
         facts: dict[str, Any] = {
             "at": self._recorder.now,
@@ -181,10 +188,31 @@ class Rest:
         }
         try:
             async with site.session.request(method, url, data=data, headers=sent, allow_redirects=False) as answer:
-                facts |= await self._read(answer)
+                facts |= self._sealed(path, await self._read(answer))
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             facts |= {"failure": failure_of(error)}
+        self._remember(facts)
         return self._recorder.add(Exchange, ended=self._recorder.now, size=len(facts.get("text", "")), **facts)
+
+    def _sealed(self, path: str, facts: dict[str, Any]) -> dict[str, Any]:
+        """An answer without the secrets that were given out, in it or before it."""
+        vault = self._site.vault
+        if path.startswith("/auth/"):
+            vault.learn(facts.get("value"))
+        text = vault.sealed(facts.get("text", ""))
+        if text != facts.get("text", ""):
+            facts |= {"text": text, "value": as_json(text.encode())}
+        return facts | {"headers": {name: vault.sealed(value) for name, value in facts["headers"].items()}}
+
+    def _remember(self, facts: dict[str, Any]) -> None:
+        """Notes what was made and can be deleted, to be removed at the end of the run."""
+        written = self._site.written.setdefault(self.user, set())
+        if facts["method"] == "POST" and facts["operation"] in KEPT and facts.get("status") == CREATED:
+            made = reading.one(facts["value"])
+            if isinstance(made, dict) and isinstance(made.get("id"), str):
+                written.add(f"{facts['path']}/{made['id']}")
+        elif facts["method"] == "DELETE" and facts.get("status") in {204, 404}:
+            written.discard(facts["path"])
 
     @staticmethod
     def _operation(contract: Contract, method: str, path: str, under_base: bool) -> str | None:  # noqa: FBT001

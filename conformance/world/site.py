@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from conformance.target import AGENT_WS, BASE_PATH, DASHBOARD_WS, SHARED_WS, Target
 from conformance.timeline import Terms
+from conformance.world.vault import Vault
 
 if TYPE_CHECKING:
     import aiohttp
 
-    from conformance.contract import Contract
+    from conformance.contract import Contract, Operation
     from conformance.world.credentials import Keyring
 
 
@@ -36,6 +38,12 @@ class Site:
     """User and node → ids of the agents this run made, to be removed at its end."""
     nodes: dict[str, str] = field(default_factory=dict)
     """Name of each node that a case asked for (`node-1`, `node-2`) → its origin."""
+    written: dict[str, set[str]] = field(default_factory=dict)
+    """User → paths of whatever else it made that can be deleted."""
+    vault: Vault = field(default_factory=Vault)
+    """What the backend gave out that is secret."""
+    mail: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held from asking for a sign-in mail to using it: there is one address, and the newest mail counts."""
 
     def __post_init__(self) -> None:
         if self.target.base_path is not None:
@@ -53,6 +61,16 @@ class Site:
     def ws_origin(self, node: str = "") -> str:
         """The same for sockets."""
         return self.origin(node).replace("http", "ws", 1)
+
+    @property
+    def operations(self) -> list[Operation]:
+        """The operations under the base path that the target promises."""
+        known = self.contract.operations.values()
+        return [o for o in known if o.under_base and o.capability not in self.target.withheld]
+
+    def promises(self, capability: str) -> bool:
+        """Whether the target promises it."""
+        return capability not in self.target.withheld
 
     @property
     def settle(self) -> float:

@@ -11,6 +11,7 @@ from conformance.launch import HeldError
 from conformance.rim import as_json
 from conformance.timeline import MISSING, Note
 from conformance.world.command import CommandError, printed
+from conformance.world.estate import Estate, make_estate
 from conformance.world.link import Link
 from conformance.world.recorder import Recorder
 from conformance.world.user import User
@@ -80,6 +81,10 @@ class World:
             return False
         self.recorder.note("restarted")
         return True
+
+    async def estate(self, index: int = 0) -> Estate:
+        """One of everything that has an id, of the first, second … user."""
+        return await make_estate(self, self.user(index))
 
     def new_id(self) -> str:
         """A fresh id, unlike any other of any run."""
