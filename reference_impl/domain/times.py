@@ -10,6 +10,8 @@ RFC3339: Final = (
     "^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?([Zz]|[+]00:00)$"  # UTC, as REST writes times
 )
 _RFC3339: Final = re.compile(RFC3339[:-1] + r"\Z")
+_LAST: Final = 253_402_300_799_999
+"""The last millisecond of the year 9999: RFC 3339 has no later one, and a client may send one."""
 
 
 def rfc3339(ms: int) -> str:
@@ -17,7 +19,7 @@ def rfc3339(ms: int) -> str:
 
     The fixed width makes the strings sort as the times do.
     """
-    seconds, rest = divmod(ms, 1000)
+    seconds, rest = divmod(min(ms, _LAST), 1000)
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:03d}Z"
 
 

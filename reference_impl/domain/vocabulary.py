@@ -68,6 +68,29 @@ class ControlAction(StrEnum):
     RESUME = "RESUME"
 
 
+class StreamType(StrEnum):
+    """Which stream of a terminal a piece of output came from."""
+
+    STDOUT = "STDOUT"
+    STDERR = "STDERR"
+
+
+class TraceType(StrEnum):
+    """What a trace entry records."""
+
+    LLM_PROMPT = "LLM_PROMPT"
+    TOOL_CALL = "TOOL_CALL"
+    RESPONSE = "RESPONSE"
+
+
+class ReportStatus(StrEnum):
+    """How far a report is."""
+
+    DRAFT = "DRAFT"
+    IN_PROGRESS = "IN_PROGRESS"
+    COMPLETE = "COMPLETE"
+
+
 class Role(StrEnum):
     """Which side of the system a socket belongs to."""
 
