@@ -25,7 +25,9 @@ from reference_impl.live.codec import JsonCodec
 from reference_impl.live.desk import AgentDesk
 from reference_impl.live.dispatch import refuse
 from reference_impl.live.endpoint import SocketEndpoint, turn_away
-from reference_impl.live.handlers import HANDLERS
+from reference_impl.live.handlers import HANDLERS, joined
+from reference_impl.live.output_desk import OutputDesk
+from reference_impl.live.output_handlers import OUTPUT_HANDLERS
 from reference_impl.live.session import AgentLink
 from reference_impl.logs import make_log
 from reference_impl.parts import Core, Parts
@@ -34,6 +36,7 @@ from reference_impl.store.buffered import BufferedAgents
 from reference_impl.store.cached import CachedAgents
 from reference_impl.store.database import SqlDatabase, database_url, make_engine
 from reference_impl.store.group_commit import GroupCommit
+from reference_impl.store.output_sql import SqlOutputs
 from reference_impl.store.sql import SqlAgents, SqlUsers
 from reference_impl.store.sql_commands import SqlCommands
 from reference_impl.telemetry import Telemetry
@@ -78,6 +81,7 @@ def make_parts(settings: Settings) -> Parts:
         agents=agents,
         users=users,
         commands=SqlCommands(engine, commits),
+        outputs=SqlOutputs(engine, commits, settings.limits.history_rows),
         verifier=JwtVerifier(settings.jwt_secret, settings.auth, users, clock),
         hub=MemoryHub(),
         presence=MemoryPresence(),
@@ -87,7 +91,7 @@ def make_parts(settings: Settings) -> Parts:
         make_pacer=Pacer,
         wants=lambda subscriptions, event: subscriptions.wants(event.topic, event.subject),
         before_init=frozenset(ROLE_MESSAGE),
-        handlers=HANDLERS,
+        handlers=joined(HANDLERS, OUTPUT_HANDLERS),
         refuse=refuse,
         turn_away=turn_away,
         make_link=AgentLink,
@@ -96,6 +100,7 @@ def make_parts(settings: Settings) -> Parts:
         is_public=_is_public,
         make_desk=_desk,
         make_announcer=_announcer,
+        make_output_desk=OutputDesk,
     )
 
 

@@ -35,11 +35,13 @@ if TYPE_CHECKING:
     from reference_impl.live.connection import Connection
     from reference_impl.live.desk import AgentDesk
     from reference_impl.live.handlers import Handler
+    from reference_impl.live.output_desk import OutputDesk
     from reference_impl.live.session import AgentLink, Session
     from reference_impl.logs import Log
     from reference_impl.settings import Settings
     from reference_impl.store import AgentStore, Database, UserStore
     from reference_impl.store.commands import CommandStore
+    from reference_impl.store.outputs import OutputStore
     from reference_impl.telemetry import Telemetry
     from reference_impl.web.answers import Failure
 
@@ -58,6 +60,7 @@ class Parts:
     agents: AgentStore
     users: UserStore
     commands: CommandStore
+    outputs: OutputStore
     verifier: TokenVerifier
 
     hub: Hub
@@ -90,6 +93,7 @@ class Parts:
     """Which paths need no token (AUTH-1)."""
     make_desk: Callable[[Parts, Announcer, Turns], AgentDesk]
     make_announcer: Callable[[Parts], Announcer]
+    make_output_desk: Callable[[Parts, Turns], OutputDesk]
     wrap_app: tuple[Callable[[ASGIApp], ASGIApp], ...] = ()
     """Wrapped around the finished ASGI application, the last one outermost."""
 
@@ -102,6 +106,7 @@ class Core:
         self.turns = Turns()
         self.announcer = parts.make_announcer(parts)
         self.desk = parts.make_desk(parts, self.announcer, self.turns)
+        self.output = parts.make_output_desk(parts, self.turns)
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def background(self, work: Coroutine[Any, Any, None]) -> None:

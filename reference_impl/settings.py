@@ -67,6 +67,11 @@ class Limits(_Group):
     dashboard_messages_per_s: int = 50
     queue_messages: int = 5_000
     queue_bytes: int = 16 * 1024 * 1024
+    """Memory that frames for one client may take while they wait."""
+    batch_messages: int = Field(default=100, ge=2)
+    batch_bytes: int = 256 * 1024
+    history_rows: int = Field(default=1_000_000, ge=1)
+    """So many pieces of terminal output are kept for each user, and so many traces and reports; then the oldest go."""
 
 
 class Auth(_Group):

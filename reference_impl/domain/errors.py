@@ -50,6 +50,16 @@ def agent_not_found() -> Refusal:
     return Refusal("AGENT_NOT_FOUND", "Agent not found", status=404)
 
 
+def not_found(what: str) -> Refusal:
+    """A command, report, preset or constraint does not exist, or belongs to another user (ISO-1)."""
+    return Refusal("NOT_FOUND", f"There is no such {what}", status=404)
+
+
+def wrong_state(sentence: str) -> Refusal:
+    """What is asked for cannot be done as things are (CMD-3)."""
+    return Refusal("INVALID_STATE", sentence, status=409)
+
+
 def agent_connected() -> Refusal:
     """The agent has a live connection, so it cannot be deleted (AGT-11)."""
     return Refusal("AGENT_CONNECTED", "The agent is connected; disconnect it before deleting it", status=409)

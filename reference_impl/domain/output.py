@@ -78,7 +78,7 @@ class Report:
     completed_at: int | None = None
 
     def after(self, known: Report | None) -> Report:
-        """The same as the next version of a known report: what was created stays so, what was complete since then too."""
+        """The same as the next version of a known report: it was created then, and is complete since it first was."""
         created = known.created_at if known else self.created_at
         complete = self.status is ReportStatus.COMPLETE
         since = known.completed_at if known and known.completed_at is not None else self.updated_at

@@ -11,7 +11,7 @@ import orjson
 from reference_impl.domain.errors import Refusal, invalid_message
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from reference_impl.clock import Clock
     from reference_impl.domain.events import Body
@@ -51,6 +51,9 @@ class Codec(Protocol):
     def encode(self, type: str, payload: Body) -> str:  # noqa: A002 - the word of the envelope
         """Write a frame with an id and a timestamp of its own (WSE-1..3)."""
 
+    def batch(self, frames: Sequence[str], timestamp: int) -> str:
+        """Put finished frames into a BATCH of that time, in their order (STA-7)."""
+
 
 class JsonCodec:
     """One JSON object per text frame."""
@@ -63,6 +66,11 @@ class JsonCodec:
         """Write all four fields; the clock never goes back, so neither do timestamps (WSE-3)."""
         envelope = {"type": type, "id": self._ids.message(), "timestamp": self._clock.now_ms(), "payload": payload}
         return orjson.dumps(envelope).decode()
+
+    def batch(self, frames: Sequence[str], timestamp: int) -> str:
+        """Put finished frames into a BATCH without writing them anew."""
+        head = f'{{"type":"BATCH","id":"{self._ids.message()}","timestamp":{timestamp}'
+        return f'{head},"payload":{{"messages":[{",".join(frames)}]}}}}'
 
     def decode(self, text: str) -> Envelope:
         """Read a frame; `id` and `timestamp` may be missing (WSE-4)."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
     from reference_impl.clock import Clock, Timer
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 _LONGEST_REASON: Final = 120
 """A close frame holds at most 123 bytes of reason; ours are ASCII."""
+
+_BURST: Final = 50
+"""After so many frames to one client the others' turn comes, though this one could take more (TRM-5)."""
 
 Message = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
@@ -31,6 +35,15 @@ class Close:
 
     code: int
     reason: str
+
+
+class _Waiting(NamedTuple):
+    """A frame in the queue: the memory it takes, when it came, and whether it may go inside a BATCH."""
+
+    frame: str
+    size: int
+    at: int
+    event: bool
 
 
 class Connection:
@@ -50,8 +63,9 @@ class Connection:
         self._clock = clock
         self._limits = limits
         self._grace = grace_s
-        self._queue: deque[str] = deque()
+        self._queue: deque[_Waiting] = deque()
         self._bytes = 0
+        self._batches = False
         self._wake = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
         self._last_resort: Timer | None = None
@@ -77,14 +91,29 @@ class Connection:
             body["originalMessageId"] = message_id
         self.send("ERROR", body)
 
-    def enqueue(self, frame: str) -> None:
-        """Put a finished frame into the queue, or cut a client that has let it overflow."""
+    @property
+    def backlog(self) -> int:
+        """Bytes of memory that wait for this client to read."""
+        return self._bytes
+
+    def accept_batches(self, accepts: bool) -> None:  # noqa: FBT001 - it is what the client said
+        """Whether from now on events that wait may be sent together (STA-7)."""
+        self._batches = accepts
+
+    def enqueue(self, frame: str, *, event: bool = False) -> None:
+        """Put a finished frame into the queue, or cut a client that has let it overflow.
+
+        What counts is the memory that a frame takes: a text with one emoji in it takes four bytes
+        for each character.
+        """
         if self.closing is not None:
             return
-        self._queue.append(frame)
-        self._bytes += len(frame)
+        waiting = _Waiting(frame, sys.getsizeof(frame), self._clock.now_ms(), event)
+        self._queue.append(waiting)
+        self._bytes += waiting.size
         if len(self._queue) > self._limits.queue_messages or self._bytes > self._limits.queue_bytes:
             self._queue.clear()
+            self._bytes = 0
             self.closing = Close(1008, "The client reads too slowly")
             self._give_up()
         self._wake.set()
@@ -115,8 +144,28 @@ class Connection:
             while self._queue or self.closing is None:
                 await self._wake.wait()
                 self._wake.clear()
+                sent = 0
                 while self._queue:
-                    frame = self._queue.popleft()
-                    self._bytes -= len(frame)
-                    await self._send({"type": "websocket.send", "text": frame})
+                    await self._send({"type": "websocket.send", "text": self._next()})
+                    sent += 1
+                    if sent % _BURST == 0:
+                        await asyncio.sleep(0)
             await self._send({"type": "websocket.close", "code": self.closing.code, "reason": self.closing.reason})
+
+    def _next(self) -> str:
+        """Take the next frame out of the queue, or a BATCH of those that wait, in their order (STA-7)."""
+        taken = [self._take()]
+        size = taken[0].size
+        while self._batches and taken[0].event and self._queue and self._queue[0].event:
+            size += self._queue[0].size
+            if size > self._limits.batch_bytes or len(taken) == self._limits.batch_messages:
+                break
+            taken.append(self._take())
+        if len(taken) == 1:
+            return taken[0].frame
+        return self._codec.batch([waiting.frame for waiting in taken], taken[-1].at)
+
+    def _take(self) -> _Waiting:
+        waiting = self._queue.popleft()
+        self._bytes -= waiting.size
+        return waiting

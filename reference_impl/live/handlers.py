@@ -36,6 +36,14 @@ class Handler:
     handle: Handle
 
 
+Handlers = Mapping[Role, Mapping[str, Handler]]
+
+
+def joined(*tables: Handlers) -> Handlers:
+    """Put tables of handlers together."""
+    return {role: {kind: one for table in tables for kind, one in table.get(role, {}).items()} for role in Role}
+
+
 async def agent_connect(session: Session, said: AgentConnect, message_id: str | None) -> None:
     """AGENT_CONNECT: a new agent, a reconnect, or the same again (CON-1..5)."""
     core = session.core
@@ -118,6 +126,7 @@ async def dashboard_init(session: Session, said: DashboardInit, _message_id: str
     def begin(agents: Sequence[Agent]) -> None:
         now = core.parts.clock.now_ms()
         session.role, session.subscriptions = Role.DASHBOARD, chosen(said.subscriptions)
+        session.connection.accept_batches(said.accept_batches)
         session.connection.send("DASHBOARD_READY", {"dashboardId": session.dashboard_id, "timestamp": now})
         snapshot = core.parts.presenters[session.version].snapshot(agents, now)
         if snapshot is not None:
@@ -205,7 +214,7 @@ _BOTH: Final[Mapping[str, Handler]] = {
     "TOKEN_REFRESH": Handler(TokenRefresh, token_refresh),
 }
 
-HANDLERS: Final[Mapping[Role, Mapping[str, Handler]]] = {
+HANDLERS: Final[Handlers] = {
     Role.AGENT: {
         **_BOTH,
         "AGENT_CONNECT": Handler(AgentConnect, agent_connect),

@@ -86,7 +86,7 @@ class Session:
     def deliver(self, event: Event) -> None:
         """Queue an event for the dashboard."""
         if (frame := event.frame(self.version)) is not None:
-            self.connection.enqueue(frame)
+            self.connection.enqueue(frame, event=True)
 
     def ack(self, message_id: str | None, **more: object) -> None:
         """Accept a message (ACK-1)."""

@@ -35,7 +35,7 @@ def chunk_row(chunk: Chunk) -> Row:
     }
 
 
-def chunk_of(row: Mapping[str, Any]) -> Chunk:
+def chunk_of(row: Mapping[Any, Any]) -> Chunk:
     """Read a chunk."""
     return Chunk(
         user_id=row["user_id"],
@@ -63,7 +63,7 @@ def trace_row(trace: Trace) -> Row:
     }
 
 
-def trace_of(row: Mapping[str, Any]) -> Trace:
+def trace_of(row: Mapping[Any, Any]) -> Trace:
     """Read a trace entry."""
     return Trace(
         user_id=row["user_id"],
@@ -75,7 +75,7 @@ def trace_of(row: Mapping[str, Any]) -> Trace:
     )
 
 
-def node_of(row: Mapping[str, Any]) -> Node:
+def node_of(row: Mapping[Any, Any]) -> Node:
     """Read what the tree needs of a trace entry."""
     return Node(row["position"], row["trace_id"], row["parent_id"], row["size"])
 
@@ -97,7 +97,7 @@ def report_row(report: Report) -> Row:
     }
 
 
-def report_of(row: Mapping[str, Any]) -> Report:
+def report_of(row: Mapping[Any, Any]) -> Report:
     """Read a report."""
     body = row["body"]
     return Report(

@@ -51,7 +51,9 @@ class _Statements:
         self.append = insert(terminal_output).from_select([column.name for column in values], risen)
         self.append = self.append.on_conflict_do_nothing()
         self.known = select(said.position).where(mine, said.sequence == bindparam("sequence"))
-        self.save_trace = _upsert(insert(traces), [traces.c.command_id, traces.c.trace_id], ("parent_id", "said", "size"))
+        self.save_trace = _upsert(
+            insert(traces), [traces.c.command_id, traces.c.trace_id], ("parent_id", "said", "size")
+        )
         kept = {"position", "report_id", "user_id", "agent_id", "created_at"}
         changed = tuple(column.name for column in reports.c if column.name not in kept)
         self.save_report = _upsert(insert(reports), [reports.c.report_id], changed)
@@ -59,7 +61,9 @@ class _Statements:
         self.nodes = self.nodes.where(traces.c.user_id == bindparam("user_id"))
         self.nodes = self.nodes.where(traces.c.command_id == bindparam("command_id")).order_by(traces.c.position)
         self.prune = {table: _prune(table) for table in _TABLES}
-        self.rows = {table: select(table).where(_position(table).in_(bindparam("at", expanding=True))) for table in _TABLES}
+        self.rows = {
+            table: select(table).where(_position(table).in_(bindparam("at", expanding=True))) for table in _TABLES
+        }
 
 
 def _position(table: Table) -> Column[int]:
@@ -175,7 +179,9 @@ class SqlOutputs:
                 total = (await connection.execute(count)).scalar_one()
         return Found(rows, total)
 
-    async def _rows(self, table: Table, positions: Sequence[int], read: Callable[[Mapping[str, Any]], Any]) -> list[Any]:
+    async def _rows(
+        self, table: Table, positions: Sequence[int], read: Callable[[Mapping[Any, Any]], Any]
+    ) -> list[Any]:
         async with self._engine.connect() as connection:
             result = await connection.execute(self._do.rows[table], {"at": list(positions)})
             found = {row["position"]: read(row) for row in result.mappings()}

@@ -1,49 +1,22 @@
 """Terminal output, traces and reports, as tables (see `tables`).
 
-`position` numbers rows in the order they came. What an agent says may hold a NUL, which text in
-PostgreSQL cannot: terminal output is kept as bytes, the rest inside JSON. `size` is how much of
+`position` numbers rows in the order they came. `size` is how much of
 memory a row takes once it is read, more or less; pages are read in groups of bounded size.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from sqlalchemy import (
-    JSON,
-    BigInteger,
-    Column,
-    Dialect,
-    Index,
-    Integer,
-    LargeBinary,
-    String,
-    Table,
-    TypeDecorator,
-)
+from sqlalchemy import JSON, BigInteger, Column, Index, Integer, String, Table
 
-from reference_impl.store.tables import Moment, metadata
+from reference_impl.store.tables import AnyText, Moment, metadata
 
 if TYPE_CHECKING:
     from sqlalchemy.types import TypeEngine
 
 POSITION: TypeEngine[int] = BigInteger().with_variant(Integer(), "sqlite")
 """SQLite numbers rows by itself only in a column of this very type."""
-
-
-class Exact(TypeDecorator[str]):
-    """Text of any characters, kept as its UTF-8 bytes."""
-
-    impl = LargeBinary
-    cache_ok = True
-
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> Any:  # noqa: ARG002
-        """Write."""
-        return None if value is None else value.encode()
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002
-        """Read."""
-        return None if value is None else bytes(value).decode()
 
 
 terminal_output = Table(
@@ -55,8 +28,8 @@ terminal_output = Table(
     Column("command_id", String(36), nullable=True),
     Column("source", String(64), nullable=False),
     Column("stream", String(16), nullable=False),
-    Column("content", Exact(), nullable=False),
-    Column("ansi_codes", Exact(), nullable=True),
+    Column("content", AnyText(), nullable=False),
+    Column("ansi_codes", AnyText(), nullable=True),
     Column("sequence", BigInteger(), nullable=False),
     Column("size", Integer(), nullable=False),
     Column("received_at", Moment(), nullable=False),

@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-from reference_impl.store.output_tables import POSITION, Exact
-from reference_impl.store.tables import Moment
+from reference_impl.store.output_tables import POSITION
+from reference_impl.store.tables import AnyText, Moment
 
 revision = "0004"
 down_revision = "0003"
@@ -31,8 +31,8 @@ def upgrade() -> None:
         sa.Column("command_id", sa.String(36), nullable=True),
         sa.Column("source", sa.String(64), nullable=False),
         sa.Column("stream", sa.String(16), nullable=False),
-        sa.Column("content", Exact(), nullable=False),
-        sa.Column("ansi_codes", Exact(), nullable=True),
+        sa.Column("content", AnyText(), nullable=False),
+        sa.Column("ansi_codes", AnyText(), nullable=True),
         sa.Column("sequence", sa.BigInteger(), nullable=False),
         sa.Column("size", sa.Integer(), nullable=False),
         sa.Column("received_at", Moment(), nullable=False),
