@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from conformance.rest_views import judged
+from conformance.views import OK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -39,6 +41,7 @@ def resource_of(e: Exchange) -> Resource | None:
     return Resource(parts[1], parts[2]) if len(parts) > 2 and parts[1] in KINDS else None  # noqa: PLR2004 - "", kind, id
 
 
+@lru_cache(maxsize=4)  # asked for again and again while one timeline is judged
 def owners(t: Timeline) -> Mapping[Resource, Owned]:
     """Every resource that this timeline made, and whose it is; none that two users made."""
     found: dict[Resource, Owned] = {}
@@ -79,6 +82,86 @@ def _announced(connection: Connection) -> Iterator[tuple[Resource, Owned]]:
 def unknown_ids(t: Timeline) -> frozenset[str]:
     """Ids that the tester made up and that name nothing."""
     return frozenset(str(n.data.get("agent", n.data.get("id"))) for n in t.notes if n.kind.startswith("unknown-"))
+
+
+class _Index(NamedTuple):
+    looks: dict[tuple[str, str], list[Exchange]]
+    """User and path → whole answers to GET."""
+    writes: dict[Resource, list[Exchange]]
+    """Resource → all requests that may change it."""
+
+
+@lru_cache(maxsize=4)
+def _index(t: Timeline) -> _Index:
+    index = _Index({}, {})
+    for e in judged(t):
+        if e.method == "GET":
+            index.looks.setdefault((e.user, e.path), []).append(e)
+    for e in t.exchanges:
+        if e.method != "GET" and (resource := resource_of(e)):
+            index.writes.setdefault(resource, []).append(e)
+    return index
+
+
+def is_known(t: Timeline, e: Exchange) -> bool:
+    """Whether the resource that a request names is there for its user, as far as this timeline shows."""
+    resource = resource_of(e)
+    owned = owners(t).get(resource) if resource else None
+    if resource is None or owned is None or owned.user != e.user or owned.since.at > e.at:
+        return False
+    gone = (x for x in _index(t).writes.get(resource, ()) if x.method == "DELETE" and x is not e)
+    return not any(x.at < e.ended and x.status not in {404, 409} for x in gone)
+
+
+def looks_around(t: Timeline, e: Exchange, user: str) -> tuple[Exchange, Exchange] | None:
+    """A user's last look at a resource before a request names it and the first one after, if nobody else wrote between.
+
+    The look before found it; the one after may not.
+    """
+    resource = resource_of(e)
+    if resource is None:
+        return None
+    looks = _index(t).looks.get((user, f"/{resource.kind}/{resource.id}"), ())
+    before = [x for x in looks if x.ended <= e.at and x.status == OK]
+    after = [x for x in looks if x.at >= e.ended]
+    if not before or not after:
+        return None
+    first, last = before[-1], after[0]
+    writes = (x for x in _index(t).writes.get(resource, ()) if x is not e and first.at < x.at < last.ended)
+    if not all(_is_refused(x) for x in writes) or _was_spoken_of(t, resource, first.at, last.ended):
+        return None
+    return first, last
+
+
+def _was_spoken_of(t: Timeline, resource: Resource, start: float, end: float) -> bool:
+    """Whether an agent said something of a command or a report between two moments."""
+    if resource.kind not in {"commands", "reports"}:
+        return False
+    said = (f for a in t.agents for f in a.sent if start < f.at < end)
+    return any(resource.id in {f.payload.get(name) for name in ID_NAMES.values()} for f in said)
+
+
+def _is_refused(e: Exchange) -> bool:
+    return e.status >= 400  # noqa: PLR2004 - 4xx and 5xx say that nothing was done
+
+
+STABLE = ("agent_id", "name", "agent_type", "version", "capabilities", "created_at")
+"""What of an agent only a rename or a new connection changes."""
+
+
+def changed(first: Exchange, last: Exchange) -> str | None:
+    """The field in which two looks differ; empty when the second does not find the resource, None when none does."""
+    if last.status != OK:
+        return ""
+    was, now = data_of(first), data_of(last)
+    names = STABLE if first.path.startswith("/agents/") else sorted(was.keys() | now.keys())
+    return next((name for name in names if was.get(name) != now.get(name)), None)
+
+
+def data_of(e: Exchange) -> dict[str, Any]:
+    """The resource in an answer."""
+    data = e.value.get("data") if isinstance(e.value, dict) else None
+    return data if isinstance(data, dict) else {}
 
 
 def follows_schema(t: Timeline, e: Exchange) -> bool:

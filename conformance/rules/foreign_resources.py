@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from conformance.resources import Owned, Resource, follows_schema, owners, resource_of, unknown_ids
+from conformance.resources import (
+    Owned,
+    Resource,
+    changed,
+    data_of,
+    follows_schema,
+    looks_around,
+    owners,
+    resource_of,
+    unknown_ids,
+)
 from conformance.rest_views import code, judged, masked
 from conformance.rule import Finding, Rule, provocation
-from conformance.views import OK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,17 +98,9 @@ class Attack(NamedTuple):
 def attacks(t: Timeline) -> Iterator[Attack]:
     """Writing requests for what another user has, between two looks of its owner, who did nothing himself."""
     for r in reached(t):
-        path = f"/{r.resource.kind}/{r.resource.id}"
-        looks = [e for e in judged(t) if e.user == r.owned.user and e.method == "GET" and e.path == path]
-        before = [e for e in looks if e.ended <= r.e.at and e.status == OK]
-        after = [e for e in looks if e.at >= r.e.ended]
-        if r.e.method == "GET" or not before or not after:
-            continue
-        first, last = before[-1], after[0]
-        others = [e for e in t.exchanges if e.method != "GET" and resource_of(e) == r.resource and e is not r.e]
-        if any(e.user == r.owned.user and first.at < e.at < last.ended for e in others):
-            continue
-        yield Attack(r.e, r.resource, first, last, tuple(_heard(t, r, first.at, last.ended)))
+        if r.e.method != "GET" and (looks := looks_around(t, r.e, r.owned.user)):
+            first, last = looks
+            yield Attack(r.e, r.resource, first, last, tuple(_heard(t, r, first.at, last.ended)))
 
 
 def _heard(t: Timeline, r: Reached, start: float, end: float) -> Iterator[Frame]:
@@ -115,23 +116,17 @@ def _heard(t: Timeline, r: Reached, start: float, end: float) -> Iterator[Frame]
 def untouched(attack: Attack, _t: Timeline) -> Iterator[Finding]:
     """Its owner sees it as it was, and no agent was told."""
     evidence = (attack.before, attack.by)
-    if attack.after.status != OK:
+    name = changed(attack.before, attack.after)
+    if name == "":
         says = "what another user tried to change is gone: its owner does not find it any more"
         yield Finding(says, attack.after, "", "the same as before", attack.after.status, evidence)
-        return
-    was, now = (_data(e) for e in (attack.before, attack.after))
-    for name in sorted(was.keys() | now.keys()):
-        if was.get(name) != now.get(name):
-            says = f"another user's request changed the {name} of what is not theirs"
-            yield Finding(says, attack.after, f"/data/{name}", f"{was.get(name)}", now.get(name), evidence)
+    elif name is not None:
+        was, now = (data_of(e).get(name) for e in (attack.before, attack.after))
+        says = f"another user's request changed the {name} of what is not theirs"
+        yield Finding(says, attack.after, f"/data/{name}", f"{was}", now, evidence)
     if attack.heard:
         says = "an agent was told what another user asked of it"
         yield Finding(says, attack.heard[0], "", f"no {attack.heard[0].label}", attack.heard[0].label, evidence)
-
-
-def _data(e: Exchange) -> dict[str, Any]:
-    data = e.value.get("data") if isinstance(e.value, dict) else None
-    return data if isinstance(data, dict) else {}
 
 
 PRESET = {"id": "p1", "name": "Ada's", "content": "x"}
