@@ -103,6 +103,10 @@ class World:
         self.recorder.note("unknown-command", command=command_id)
         return command_id
 
+    def new_command(self) -> str:
+        """A fresh command id."""
+        return str(uuid4())
+
     def new_link(self, role: str, node: str = "") -> Link:
         """A socket of this case, to one of the nodes if that is named."""
         link = Link(self.site, self.recorder, f"{role}-{len(self._links) + 1}", node)

@@ -1,0 +1,107 @@
+"""The commands of a timeline as they were asked for: by whom, for which agents, over which channel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from conformance import reading
+from conformance.dialogue import Said, is_valid, said
+from conformance.timeline import Exchange
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from conformance.timeline import Frame, Timeline
+
+CREATED = 201
+USUAL_PRIORITY = 50
+"""CMD-11: what holds when none is given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A command that the backend accepted."""
+
+    id: str
+    user: str
+    cause: Frame | Exchange
+    """The COMMAND_REQUEST or the POST that made it."""
+    answer: Frame | Exchange
+    targets: tuple[str, ...]
+    asked: dict[str, Any]
+    """The payload or body."""
+
+    @property
+    def over_rest(self) -> bool:
+        """Whether it came over REST."""
+        return isinstance(self.cause, Exchange)
+
+    @property
+    def settled(self) -> float:
+        """When its acceptance was known."""
+        return self.answer.ended if isinstance(self.answer, Exchange) else self.answer.at
+
+    @property
+    def priority(self) -> Any:
+        """What was asked for, or what holds without."""
+        return self.asked.get("priority", USUAL_PRIORITY)
+
+    @property
+    def limit(self) -> float | None:
+        """Its time limit in seconds, if it has one."""
+        limits = self.asked.get("executionConstraints")
+        value = limits.get("timeLimitMs") if isinstance(limits, dict) else None
+        return value / 1000 if isinstance(value, int) else None
+
+
+def accepted(s: Said) -> bool:
+    """Whether a message was answered, and answered by a yes."""
+    return bool(s.answers) and not s.errors and s.answers[0].payload.get("success") is not False
+
+
+def requests(t: Timeline) -> Iterator[Said]:
+    """Each valid COMMAND_REQUEST of a dashboard that was ready."""
+    for s in said(t):
+        if s.sent.type == "COMMAND_REQUEST" and s.connection.role == "dashboard" and s.ready and is_valid(s, t):
+            yield s
+
+
+def named(s: Said) -> str:
+    """The id of the command that a COMMAND_REQUEST made: the ACK's, else the one asked for."""
+    given = [reading.command_id(a.payload) for a in s.answers if a.kind == "ACK"]
+    return next((g for g in given if g), None) or reading.command_id(s.sent.payload) or ""
+
+
+def orders(t: Timeline) -> dict[str, Order]:
+    """Every accepted command by its id; of several requests with one id the first."""
+    return t.remember(_orders)
+
+
+def _orders(t: Timeline) -> dict[str, Order]:
+    found = [*_over_sockets(t), *_over_rest(t)]
+    result: dict[str, Order] = {}
+    for order in sorted(found, key=lambda o: o.cause.seq):
+        result.setdefault(order.id, order)
+    return result
+
+
+def _over_sockets(t: Timeline) -> Iterator[Order]:
+    for s in requests(t):
+        if accepted(s) and (command := named(s)):
+            payload = s.sent.payload
+            yield Order(command, s.connection.user, s.sent, s.answers[0], (payload["agentId"],), payload)
+
+
+def _over_rest(t: Timeline) -> Iterator[Order]:
+    for e in t.calls("createCommand", status=CREATED):
+        made, body = reading.one(e.value) or {}, e.request
+        command = reading.command_id(made)
+        if command is None or not isinstance(body, dict):
+            continue
+        targets = body.get("targetAgents")
+        if body.get("broadcast") is True:
+            targets = made.get("targetAgents") or [a for a, user in t.owners.items() if user == e.user]
+        if isinstance(targets, list):
+            once = tuple(dict.fromkeys(a for a in targets if isinstance(a, str)))
+            yield Order(command, e.user, e, e, once, body)

@@ -1,0 +1,329 @@
+"""A command reaches its agent as it was asked for, once on each connection (CMD-1, CMD-5, CMD-11)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from conformance import reading
+from conformance.command_life import NEVER, Task, tasks
+from conformance.command_orders import Order, orders
+from conformance.command_scene import ONE, TWO, acks, asks, completes, creates, queue, resource, shows, takes
+from conformance.command_views import readings
+from conformance.rule import Finding, Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from conformance.scene import Scene
+    from conformance.timeline import Connection, Frame, Timeline
+    from conformance.world.world import World
+
+SOON = 3.0
+"""The contract sets no time for a delivery; an agent that has nothing else to do and waits longer waits in vain."""
+
+
+class Delivery(NamedTuple):
+    """A COMMAND_REQUEST that an agent got, for a command of the timeline."""
+
+    agent: Connection
+    frame: Frame
+    order: Order
+
+
+def deliveries(t: Timeline) -> Iterator[Delivery]:
+    """Each of them."""
+    for agent in t.agents:
+        for frame in agent.of_kind("COMMAND_REQUEST"):
+            order = orders(t).get(reading.command_id(frame.payload) or "")
+            if order is not None:
+                yield Delivery(agent, frame, order)
+
+
+def as_asked(d: Delivery, _t: Timeline) -> Iterator[Finding]:
+    """To its agent, with the content, type and limits that were asked for."""
+    agent, frame, order = d
+    if agent.user != order.user or agent.agent_id not in order.targets:
+        says = "a command reached an agent that it is not for"
+        yield Finding(says, frame, "", f"only to {', '.join(order.targets)}", agent.agent_id, (order.cause,))
+        return
+    for name in ("content", "type"):
+        wanted, got = order.asked.get(name), frame.payload.get(name, "nothing")
+        if got != wanted:
+            says = f"the agent is not given the {name} that was asked for"
+            yield Finding(says, frame, f"/payload/{name}", f"{wanted!r}", got, (order.cause,))
+    wanted = order.asked.get("executionConstraints") or {}
+    shown = frame.payload.get("executionConstraints", "nothing")
+    missing = [k for k, v in wanted.items() if not isinstance(shown, dict) or shown.get(k) != v]
+    if missing or not (shown is None or isinstance(shown, dict)):
+        says = "the agent is not given the limits that were asked for: it runs on past them"
+        yield Finding(says, frame, "/payload/executionConstraints", f"{wanted or None}", shown, (order.cause,))
+
+
+LIMITS = {"timeLimitMs": 60_000, "tokenBudget": 900, "maxRetries": 0}
+
+
+def delivered_as_asked(s: Scene) -> None:
+    agent, dashboard = s.agent("a1"), s.dashboard()
+    asks(dashboard, executionConstraints=LIMITS)
+    takes(agent, executionConstraints=LIMITS, agentId="a1")
+    creates(s, TWO)
+    takes(agent, TWO, executionConstraints={"timeLimitMs": None})
+
+
+def content_dropped(s: Scene) -> None:
+    agent = s.agent("a1")
+    asks(s.dashboard())
+    takes(agent, content="")
+
+
+def limits_dropped(s: Scene) -> None:
+    agent = s.agent("a1")
+    asks(s.dashboard(), executionConstraints=LIMITS)
+    takes(agent)
+
+
+def delivered_to_another(s: Scene) -> None:
+    s.agent("a1")
+    other = s.agent("a2")
+    asks(s.dashboard())
+    takes(other)
+
+
+def kept(order: Order, t: Timeline) -> Iterator[Finding]:
+    """The agent, REST and the queue show the priority that was set, 50 if none was."""
+    shown = [(d.frame, "/payload/priority", d.frame.payload) for d in deliveries(t) if d.order is order]
+    shown += [(r.where, f"{r.pointer}/priority", r.value) for r in readings(t, order)]  # type: ignore[misc]
+    for dashboard in t.dashboards_of(order.user):
+        for frame in dashboard.of_kind("QUEUE_UPDATE", after=order.cause.seq):
+            rows = frame.payload.get("queued")
+            for i, row in enumerate(rows if isinstance(rows, list) else ()):
+                if reading.command_id(row) == order.id:
+                    shown.append((frame, f"/payload/queued/{i}/priority", row))
+    for where, pointer, value in shown:
+        if value.get("priority") != order.priority:
+            says = "the priority is not the one that was set: urgent is not urgent"
+            got = value.get("priority", "nothing")
+            yield Finding(says, where, pointer, f"{order.priority}", got, (order.cause,))
+
+
+def prioritised(t: Timeline) -> Iterator[Order]:
+    """Each command that was delivered or shown."""
+    delivered = {d.order.id for d in deliveries(t)}
+    return (o for o in orders(t).values() if o.id in delivered or readings(t, o))
+
+
+def priority_kept(s: Scene) -> None:
+    agent, dashboard = s.agent("a1"), s.dashboard()
+    asks(dashboard, priority=0)
+    takes(agent, priority=0)
+    shows(s, ONE, priority=0)
+    creates(s, TWO)
+    queue(s, dashboard, TWO)
+    takes(agent, TWO)
+
+
+def priority_dropped(s: Scene) -> None:
+    agent, dashboard = s.agent("a1"), s.dashboard()
+    asks(dashboard, priority=90)
+    takes(agent)
+
+
+def priority_other_in_rest(s: Scene) -> None:
+    asks(s.dashboard(), priority=90)
+    shows(s, ONE, priority=10)
+
+
+def priority_other_in_the_queue(s: Scene) -> None:
+    s.agent("a1")
+    dashboard = s.dashboard()
+    asks(dashboard, priority=90)
+    shows(s, ONE, priority=90)
+    queue(s, dashboard, ONE)
+
+
+class Turn(NamedTuple):
+    """A command and a connection of its agent: its deliveries there, or since when it was due in vain."""
+
+    task: Task
+    agent: Connection
+    frames: list[Frame]
+    since: float
+    until: float
+
+
+def turns(fits: Callable[[Task], bool]) -> Callable[[Timeline], Iterator[Turn]]:
+    """Occasions: commands that were delivered on a connection, or for which their agent had nothing else to do."""
+
+    def when(t: Timeline) -> Iterator[Turn]:
+        """Each of them."""
+        for agent in t.agents:
+            busy = _busy(t, agent)
+            for task in tasks(t):
+                if task.agent_id == agent.agent_id and task.order.user == agent.user and fits(task):
+                    yield from _turn(t, task, agent, busy)
+
+    return when
+
+
+def _turn(t: Timeline, task: Task, agent: Connection, busy: list[tuple[Task, float]]) -> Iterator[Turn]:
+    frames = [f for c, f in task.deliveries if c is agent]
+    if frames:
+        yield Turn(task, agent, frames, 0.0, 0.0)
+        return
+    if agent.accepted is None or any(f.type == "AGENT_ERROR" for f in agent.sent):
+        return
+    free = max((end for other, end in busy if other is not task), default=0.0)
+    since = max(agent.accepted.at, task.order.settled, free)
+    later = [a.opened.at for a in t.agents if a.agent_id == agent.agent_id and a.opened.at > agent.opened.at]
+    steps = [s.at for s in task.steps[1:]]
+    until = min([agent.until, task.unsure, *later, *steps, *(c[0].at for c in task.cancels)])
+    if t.bound(since, SOON) < until:
+        yield Turn(task, agent, [], since, until)
+
+
+def _busy(t: Timeline, agent: Connection) -> list[tuple[Task, float]]:
+    """The commands that the agent had on a connection, and when each let go of it."""
+    found = []
+    for task in tasks(t):
+        if task.agent_id != agent.agent_id or task.order.user != agent.user:
+            continue
+        if task.delivered_on(agent) or task.started:
+            end = task.end
+            found.append((task, end.settled if end else NEVER))
+    return found
+
+
+def once(turn: Turn, _t: Timeline) -> Iterator[Finding]:
+    """Delivered, and only once."""
+    task, agent, frames, since, until = turn
+    if not frames:
+        says = "an accepted command is not delivered although its agent is there and has nothing to do"
+        got = f"nothing in {until - since:.1f} s"
+        yield Finding(says, task.order.cause, "", "COMMAND_REQUEST to the agent", got, (agent.opened,))
+    elif len(frames) > 1:
+        says = "a command was delivered twice on one connection: it runs twice"
+        yield Finding(says, frames[1], "", "one COMMAND_REQUEST on each connection", len(frames), (frames[0],))
+
+
+def one_after_the_other(s: Scene) -> None:
+    agent, dashboard = s.agent("a1"), s.dashboard()
+    asks(dashboard)
+    asks(dashboard, TWO)
+    takes(agent)
+    s.wait(4)
+    acks(agent)
+    completes(agent)
+    takes(agent, TWO)
+    creates(s, "44444444-0000-4000-8000-000000000000")
+    s.wait(4)
+
+
+def never_delivered(s: Scene) -> None:
+    s.agent("a1")
+    asks(s.dashboard())
+    s.wait(4)
+
+
+def never_delivered_from_rest(s: Scene) -> None:
+    s.agent("a1")
+    creates(s)
+    s.wait(4)
+
+
+def stuck_behind_a_finished_one(s: Scene) -> None:
+    agent, dashboard = s.agent("a1"), s.dashboard()
+    asks(dashboard)
+    asks(dashboard, TWO)
+    takes(agent)
+    acks(agent)
+    completes(agent)
+    s.wait(4)
+
+
+def delivered_twice(s: Scene) -> None:
+    agent = s.agent("a1")
+    asks(s.dashboard())
+    takes(agent)
+    takes(agent)
+
+
+def delivered_twice_from_rest(s: Scene) -> None:
+    agent = s.agent("a1")
+    creates(s)
+    takes(agent)
+    takes(agent)
+
+
+def from_rest_in_time(s: Scene) -> None:
+    agent = s.agent("a1")
+    body = {"success": True, "data": resource()}
+    takes(agent)
+    asked = {"content": "Say hello", "type": "NATURAL", "targetAgents": ["a1", "a1"]}
+    s.rest("POST", "/commands", 201, body, request=asked, at=0.03)
+    s.wait(4)
+
+
+async def all_that_can_be_asked(world: World) -> None:
+    """Commands with every field at its bounds, over the socket and over REST; two agents, each gets its own."""
+    user = world.user()
+    dashboard = await user.dashboard()
+    agent, other = await user.agent(), await user.agent()
+    for fields in (
+        {},
+        {"priority": 0},
+        {"priority": 100, "executionConstraints": {"timeLimitMs": 600_000, "tokenBudget": 1, "maxRetries": 0}},
+        {"content": 'é\u2028"\\ 🤖 </script>\ttail  '},
+        {"content": "x" * 10_000, "executionConstraints": {"maxRetries": 3}},
+    ):
+        asked = {"content": "One of each", "type": "REVIEW"} | fields
+        for receiver, command in (
+            (agent, await dashboard.request(agent, **asked)),
+            (other, await user.rest.command(other.id, **asked)),
+        ):
+            await receiver.runs(command)
+            await user.rest.get(f"/commands/{command}")
+    await world.quiet()
+
+
+RULES = (
+    Rule(
+        id="command.delivered-as-asked",
+        clauses=("CMD-1", "CMD-R1"),
+        judges="An agent gets its own commands only, with the content, type and limits that were asked for.",
+        when=deliveries,
+        check=as_asked,
+        good=(delivered_as_asked,),
+        bad=(content_dropped, limits_dropped, delivered_to_another),
+        cases=(all_that_can_be_asked,),
+    ),
+    Rule(
+        id="command.priority-kept",
+        clauses=("CMD-11",),
+        judges="The agent, REST and QUEUE_UPDATE show the priority that was set, 50 if none was.",
+        when=prioritised,
+        check=kept,
+        good=(priority_kept,),
+        bad=(priority_dropped, priority_other_in_rest, priority_other_in_the_queue),
+        cases=(all_that_can_be_asked,),
+    ),
+    Rule(
+        id="command.delivered-once",
+        clauses=("CMD-1", "CMD-5"),
+        judges="A command from a dashboard is delivered to its agent when that is free, and once on each connection.",
+        when=turns(lambda task: not task.order.over_rest),
+        check=once,
+        good=(one_after_the_other,),
+        bad=(never_delivered, stuck_behind_a_finished_one, delivered_twice),
+        cases=(all_that_can_be_asked,),
+    ),
+    Rule(
+        id="command.delivered-from-rest",
+        clauses=("CMD-R1", "CMD-5"),
+        judges="A command from REST is delivered to its agent when that is free, and once on each connection.",
+        when=turns(lambda task: task.order.over_rest),
+        check=once,
+        good=(from_rest_in_time,),
+        bad=(never_delivered_from_rest, delivered_twice_from_rest),
+        cases=(all_that_can_be_asked,),
+    ),
+)

@@ -1,0 +1,323 @@
+"""A dashboard asks for a command: accepted once, by name, for an agent that is there (CMD-1, CMD-6)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import UUID
+
+from conformance.command_orders import Order, accepted, named, orders, requests
+from conformance.command_scene import ONE, TWO, accepts, asks, creates, refuses, takes, told
+from conformance.dialogue import Said, refusal
+from conformance.rest_views import unknown_agents
+from conformance.rule import Finding, Rule, provocation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from conformance.scene import Scene
+    from conformance.timeline import Timeline
+    from conformance.world.world import World
+
+FULL = "QUEUE_FULL"
+
+
+def _judged(s: Said, t: Timeline) -> bool:
+    codes = {e.payload.get("code") for e in s.errors}
+    return bool(s.answers or s.unanswered(t)) and not codes & {"RATE_LIMIT", FULL}
+
+
+def first_requests(t: Timeline) -> Iterator[Said]:
+    """Each request with an id of its own, or none, for an agent of the same user that had connected before."""
+    seen = {o.id: o.cause for o in orders(t).values()}
+    deleted = {e.path for e in t.exchanges if e.operation == "deleteAgent"}
+    asked: set[object] = set()
+    for s in requests(t):
+        agent, command = s.sent.payload["agentId"], s.sent.payload.get("commandId")
+        again = command in asked or (command is not None and seen.get(command, s.sent).at < s.sent.at)
+        asked |= {command} - {None}
+        there = any(a.agent_id == agent and a.accepted and a.accepted.at < s.sent.at for a in t.agents)
+        own = there and t.owners.get(agent) == s.connection.user
+        if own and not again and f"/agents/{agent}" not in deleted and _judged(s, t):
+            yield s
+
+
+def acknowledged(s: Said, _t: Timeline) -> Iterator[Finding]:
+    """ACK with success and the command's id."""
+    expected = "ACK with messageId, success true and commandId"
+    if not s.answers:
+        yield Finding("COMMAND_REQUEST got no answer: nobody knows whether it runs", s.sent, "", expected, "nothing")
+    elif not accepted(s):
+        got = s.answers[0].payload.get("code", s.answers[0].payload.get("error", s.answers[0].type))
+        yield Finding("a valid COMMAND_REQUEST is refused", s.answers[0], "/payload", expected, got, (s.sent,))
+    elif not _is_uuid(s.answers[0].payload.get("commandId")):
+        says = "the ACK to COMMAND_REQUEST does not say the command's id: it cannot be followed or cancelled"
+        got = s.answers[0].payload.get("commandId", "nothing")
+        yield Finding(says, s.answers[0], "/payload/commandId", "the command's id, a UUID", got, (s.sent,))
+
+
+def _is_uuid(value: object) -> bool:
+    try:
+        return isinstance(value, str) and bool(UUID(value))
+    except ValueError:
+        return False
+
+
+def accepted_with_or_without_id(s: Scene) -> None:
+    s.agent("a1")
+    dashboard = s.dashboard()
+    asks(dashboard)
+    sent = dashboard.sends("COMMAND_REQUEST", {"agentId": "a1", "content": "x", "type": "PLAN"})
+    accepts(dashboard, sent, commandId=TWO, further=1)
+
+
+def request_swallowed(s: Scene) -> None:
+    s.agent("a1")
+    s.dashboard().sends("COMMAND_REQUEST", {"agentId": "a1", "content": "x", "type": "PLAN"})
+    s.wait(3)
+
+
+def request_refused(s: Scene) -> None:
+    s.agent("a1")
+    dashboard = s.dashboard()
+    refuses(dashboard, dashboard.sends("COMMAND_REQUEST", {"agentId": "a1", "content": "x", "type": "PLAN"}), "NO")
+
+
+def accepted_without_name(s: Scene) -> None:
+    s.agent("a1")
+    dashboard = s.dashboard()
+    accepts(dashboard, dashboard.sends("COMMAND_REQUEST", {"agentId": "a1", "content": "x", "type": "PLAN"}))
+
+
+class Again(NamedTuple):
+    """A request with the id of a command that its user has already."""
+
+    s: Said
+    order: Order
+
+
+def repeated(t: Timeline) -> Iterator[Again]:
+    """Each request with the id of an earlier, accepted command of the same user."""
+    for s in requests(t):
+        command = s.sent.payload.get("commandId")
+        order = next((o for o in orders(t).values() if o.asked.get("commandId", o.id) == command), None)
+        if order and order.user == s.connection.user and order.cause.at < s.sent.at and _judged(s, t):
+            yield Again(s, order)
+
+
+def one_command(again: Again, t: Timeline) -> Iterator[Finding]:
+    """ACK with the same id (with other content also INVALID_STATE), and no other agent gets it."""
+    s, order = again
+    same = all(s.sent.payload.get(k) == order.asked.get(k) for k in ("agentId", "content", "type"))
+    same = same and s.sent.payload.get("priority", 50) == order.priority
+    expected = f"ACK with commandId {order.id}" + ("" if same else " or ERROR INVALID_STATE")
+    if not s.answers:
+        yield Finding("the same COMMAND_REQUEST again got no answer", s.sent, "", expected, "nothing", (order.cause,))
+        return
+    if accepted(s) and named(s) != order.id:
+        says = "the same commandId again made another command: a repeated send runs twice"
+        yield Finding(says, s.answers[0], "/payload/commandId", expected, named(s), (order.cause, s.sent))
+    elif not accepted(s) and (same or s.answers[0].payload.get("code") != "INVALID_STATE"):
+        got = s.answers[0].payload.get("code", s.answers[0].type)
+        yield Finding("the same COMMAND_REQUEST again is refused", s.answers[0], "/payload", expected, got, (s.sent,))
+    for agent in t.agents:
+        for frame in agent.of_kind("COMMAND_REQUEST", after=s.sent.seq):
+            if frame.payload.get("commandId") == order.id and agent.agent_id not in order.targets:
+                says = "a repeated commandId brought the command to a second agent"
+                yield Finding(
+                    says, frame, "/payload/commandId", f"only to {order.targets[0]}", agent.agent_id, (s.sent,)
+                )
+
+
+def same_again(s: Scene) -> None:
+    agent, dashboard = s.agent("a1"), s.dashboard()
+    asks(dashboard)
+    takes(agent)
+    asks(dashboard)
+    other = {"commandId": ONE, "agentId": "a1", "content": "else", "type": "PLAN"}
+    refuses(dashboard, dashboard.sends("COMMAND_REQUEST", other), "INVALID_STATE")
+
+
+def same_again_made_another(s: Scene) -> None:
+    s.agent("a1")
+    dashboard = s.dashboard()
+    asks(dashboard)
+    payload = {"commandId": ONE, "agentId": "a1", "content": "Say hello", "type": "NATURAL"}
+    accepts(dashboard, dashboard.sends("COMMAND_REQUEST", payload), commandId=TWO)
+
+
+def same_again_refused(s: Scene) -> None:
+    s.agent("a1")
+    dashboard = s.dashboard()
+    asks(dashboard)
+    payload = {"commandId": ONE, "agentId": "a1", "content": "Say hello", "type": "NATURAL"}
+    refuses(dashboard, dashboard.sends("COMMAND_REQUEST", payload), "INVALID_STATE")
+
+
+def same_again_for_another_agent(s: Scene) -> None:
+    one, two, dashboard = s.agent("a1"), s.agent("a2"), s.dashboard()
+    asks(dashboard)
+    takes(one)
+    asks(dashboard, agent="a2")
+    takes(two)
+
+
+def nowhere(t: Timeline) -> Iterator[Said]:
+    """Each request for an agent that does not exist."""
+    unknown = unknown_agents(t)
+    return (s for s in requests(t) if s.sent.payload["agentId"] in unknown and _judged(s, t))
+
+
+def foreign(t: Timeline) -> Iterator[Said]:
+    """Each request for an agent of another user."""
+    for s in requests(t):
+        if t.owners.get(s.sent.payload["agentId"], s.connection.user) != s.connection.user and _judged(s, t):
+            yield s
+
+
+def goes_nowhere(s: Said, t: Timeline) -> Iterator[Finding]:
+    """NOT_FOUND; nothing is delivered or told."""
+    what = "COMMAND_REQUEST for an agent that is none of the user's"
+    yield from refusal(s, t, what, "NOT_FOUND")
+    content = s.sent.payload["content"]
+    if sum(o.asked.get("content") == content for o in orders(t).values()) > int(accepted(s)):
+        return  # somebody else asked for the very same
+    for agent in t.agents:
+        for frame in agent.of_kind("COMMAND_REQUEST", after=s.sent.seq):
+            if frame.payload.get("content") == content:
+                says = f"{what} reached an agent: strangers can make it run anything"
+                yield Finding(says, frame, "", "no COMMAND_REQUEST", "COMMAND_REQUEST", (s.sent,))
+
+
+def for_nobody(s: Scene) -> None:
+    s.note("unknown-agent", agent="zz")
+    s.agent("a1")
+    for dashboard, agent in ((s.dashboard(), "zz"), (s.dashboard(user="bob"), "a1")):
+        payload = {"commandId": TWO, "agentId": agent, "content": "secret", "type": "PLAN"}
+        refuses(dashboard, dashboard.sends("COMMAND_REQUEST", payload), "NOT_FOUND")
+
+
+def for_nobody_accepted(s: Scene) -> None:
+    s.note("unknown-agent", agent="zz")
+    asks(s.dashboard(), agent="zz")
+
+
+def for_nobody_forbidden(s: Scene) -> None:
+    s.note("unknown-agent", agent="zz")
+    s.agent("a1")
+    for dashboard, agent in ((s.dashboard(), "zz"), (s.dashboard(user="bob"), "a1")):
+        payload = {"commandId": TWO, "agentId": agent, "content": "secret", "type": "PLAN"}
+        refuses(dashboard, dashboard.sends("COMMAND_REQUEST", payload), "FORBIDDEN")
+
+
+def refused_and_delivered(s: Scene) -> None:
+    agent, dashboard = s.agent("a1"), s.dashboard(user="bob")
+    payload = {"agentId": "a1", "content": "rm -rf", "type": "PLAN"}
+    refuses(dashboard, dashboard.sends("COMMAND_REQUEST", payload), "NOT_FOUND")
+    takes(agent, content="rm -rf")
+
+
+def same_over_rest_is_another(s: Scene) -> None:
+    s.agent("a1")
+    dashboard = s.dashboard()
+    asks(dashboard)
+    creates(s, TWO)
+    told(dashboard, "QUEUED", TWO)
+    asks(dashboard)
+
+
+async def with_and_without_an_id(world: World) -> None:
+    """A dashboard asks for commands of each type, with an id of its own and without; the agent runs them."""
+    user = world.user()
+    dashboard, agent = await user.dashboard(), await user.agent()
+    for kind in ("NATURAL", "INVESTIGATE", "REVIEW", "PLAN", "SYNTHESIZE"):
+        given: dict[str, Any] = {} if kind in {"NATURAL", "PLAN"} else {"commandId": ...}
+        command = await dashboard.request(agent, f"Do {kind} ☃ \u001b[1m\n", type=kind, **given)
+        await agent.runs(command)
+        await dashboard.sees_command(command, "COMPLETED")
+    await world.quiet()
+
+
+async def the_same_id_twice(world: World) -> None:
+    """The same request is sent again at each stage of the command, by two dashboards, and with other content."""
+    user = world.user()
+    dashboard, other = await user.dashboard(), await user.dashboard()
+    agent, second = await user.agent(), await user.agent()
+    command = world.new_command()
+    same: dict[str, Any] = {"commandId": command, "priority": 60}
+    await asyncio.gather(dashboard.request(agent, **same), other.request(agent, **same))
+    await agent.takes(command)
+    await other.request(agent, **same)
+    await agent.ack(command)
+    await dashboard.request(agent, **same)
+    await dashboard.request(agent, "Something else", commandId=command)
+    await dashboard.request(second, **same)
+    await agent.complete(command)
+    await dashboard.request(agent, **same)
+    await dashboard.sees_command(command, "COMPLETED")
+    await world.quiet()
+    await user.rest.get(f"/commands/{command}")
+
+
+async def for_an_unknown_agent(world: World) -> None:
+    """A command for an agent that does not exist, and the same for one that does."""
+    user = world.user()
+    dashboard, agent = await user.dashboard(), await user.agent()
+    await dashboard.request(world.unknown_agent(), "Nobody hears this")
+    command = await dashboard.request(agent)
+    await agent.runs(command)
+
+
+@provocation(needs="second-user commands")
+async def for_a_foreign_agent(world: World) -> None:
+    """A second user's dashboard asks for a command on the first one's agent; the owner does the same."""
+    user, other = world.user(), world.user(1)
+    dashboard, stranger, agent = await user.dashboard(), await other.dashboard(), await user.agent()
+    await stranger.request(agent, "A stranger's wish", priority=100)
+    command = await dashboard.request(agent, "The owner's wish")
+    await agent.runs(command)
+    await world.quiet()
+
+
+RULES = (
+    Rule(
+        id="command.accepted",
+        clauses=("CMD-1",),
+        judges="A COMMAND_REQUEST for an agent of the user is answered by ACK with the command's id.",
+        when=first_requests,
+        check=acknowledged,
+        good=(accepted_with_or_without_id, same_over_rest_is_another),
+        bad=(request_swallowed, request_refused, accepted_without_name),
+        cases=(with_and_without_an_id,),
+    ),
+    Rule(
+        id="command.same-id-is-one",
+        clauses=("CMD-6",),
+        judges="A COMMAND_REQUEST with an id that the user has used already makes no second command.",
+        when=repeated,
+        check=one_command,
+        good=(same_again, same_over_rest_is_another),
+        bad=(same_again_made_another, same_again_refused, same_again_for_another_agent),
+        cases=(the_same_id_twice,),
+    ),
+    Rule(
+        id="command.for-unknown-agent-refused",
+        clauses=("CMD-1",),
+        judges="A COMMAND_REQUEST for an agent that does not exist is refused as NOT_FOUND.",
+        when=nowhere,
+        check=goes_nowhere,
+        good=(for_nobody,),
+        bad=(for_nobody_accepted, for_nobody_forbidden),
+        cases=(for_an_unknown_agent,),
+    ),
+    Rule(
+        id="command.for-foreign-agent-refused",
+        clauses=("ISO-1",),
+        judges="A COMMAND_REQUEST for another user's agent is refused as for an unknown one, and reaches nobody.",
+        when=foreign,
+        check=goes_nowhere,
+        good=(for_nobody,),
+        bad=(for_nobody_forbidden, refused_and_delivered),
+        cases=(for_a_foreign_agent,),
+    ),
+)
