@@ -26,6 +26,7 @@ _ID_NAMES = ("agentId", "agent_id", "id")
 _COMMAND_NAMES = ("commandId", "command_id", "id")
 _TYPE_NAMES = ("agentType", "agent_type", "type")
 _METRICS_NAMES = ("metrics", "healthMetrics", "last_metrics", "lastMetrics")
+_UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _LIST_NAMES = ("data", "agents", "commands", "items", "results")
 
 
@@ -97,6 +98,21 @@ def command_id(item: Any) -> str | None:
     """The command's id in a REST resource or a message, under any name it may have, in lower case as UUIDs are told."""
     value = _first(item, _COMMAND_NAMES)
     return value.lower() if isinstance(value, str) else None
+
+
+def piece(payload: Any) -> tuple[Any, Any, Any]:
+    """What tells one piece of output or trace from another: agent, command, and sequence or trace id."""
+    item = payload if isinstance(payload, dict) else {}
+    trace = item.get("trace", item)
+    part = trace.get("traceId") if isinstance(trace, dict) and "traceId" in trace else item.get("sequence")
+    return same_id(item.get("agentId")), same_id(item.get("commandId")), same_id(part)
+
+
+def same_id(value: Any) -> Any:
+    """An id (or sequence) as something to compare: UUIDs in lower case, for theirs does not count."""
+    if isinstance(value, str):
+        return value.lower() if _UUID.fullmatch(value) else value
+    return value if isinstance(value, int | float | None) else repr(value)
 
 
 def agent_type(item: Any) -> str | None:

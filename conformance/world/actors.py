@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -15,6 +16,14 @@ if TYPE_CHECKING:
 CAPABILITIES = {"maxTokens": 8192, "supportsInterrupt": True, "supportsTrace": True}
 DELIVERED_WITHIN = 3.0
 """How long a command may take to an agent that waits for it, before a script goes on without; seconds."""
+REPORT = {
+    "sections": [{"title": "What was seen", "content": "Two compilers ran at once.", "order": 1}],
+    "findings": [
+        {"type": "issue", "severity": "high", "description": "Compiled twice", "evidence": ["build.log:14"]},
+        {"type": "insight", "severity": "low", "description": "A cache is there", "evidence": []},
+    ],
+    "recommendations": [{"priority": 1, "action": "Use the cache", "rationale": "It halves the time"}],
+}
 HEALTH = {"cpuUsage": 12.5, "memoryUsage": 512, "uptime": 60, "commandsProcessed": 3, "averageResponseTime": 120}
 
 
@@ -27,6 +36,8 @@ class Agent:
         self.id = announced
         """The id in force: the ACK's, once there is one (CON-1)."""
         self._announce = announce
+        self._printed: dict[str, int] = {}
+        """The last sequence of each command, and of the session."""
         self.link: Link = user.new_link("agent")
 
     def greeting(self, **changes: Any) -> dict[str, Any]:
@@ -44,6 +55,7 @@ class Agent:
     async def open(self, *, channel: str = "agent", credential: str = VALID, **options: Any) -> Link:
         """A fresh socket that has said nothing yet."""
         self.link = self._user.new_link("agent")
+        self._printed.pop(self.id, None)
         await self.link.open(user=self._user.name, channel=channel, role="agent", credential=credential, **options)
         return self.link
 
@@ -110,6 +122,49 @@ class Agent:
         await self.ack(command_id)
         return await self.complete(command_id, status, **fields)
 
+    async def prints(
+        self, content: str, *, command: str = "", stream: str = "STDOUT", answered: bool = True, **fields: Any
+    ) -> Frame:
+        """TERMINAL_OUTPUT with the next sequence, outside any command if none is named; waits for its answer."""
+        key = command or self.id
+        number = fields.get("sequence", self._printed.get(key, -1) + 1)
+        self._printed[key] = max(number, self._printed.get(key, -1))
+        payload = {
+            "commandId": key,
+            "agentId": self.id,
+            "streamType": stream,
+            "content": content,
+            "sequence": number,
+        } | fields
+        return await (self.link.ask if answered else self.link.send)("TERMINAL_OUTPUT", payload)
+
+    async def traces(self, command: str, name: str = "Think", /, *, parent: str | None = None, **fields: Any) -> Frame:
+        """TRACE_EVENT of a fresh traceId, if none is given; waits for its answer."""
+        usual = {
+            "commandId": command,
+            "agentId": self.id,
+            "traceId": str(uuid4()),
+            "parentId": parent,
+            "type": "TOOL_CALL",
+            "name": name,
+            "content": {"tool": "grep", "arguments": ["-r", name]},
+            "startedAt": int(time.time() * 1000),
+        }
+        return await self.link.ask("TRACE_EVENT", usual | fields)
+
+    async def reports(self, command: str, **fields: Any) -> Frame:
+        """INVESTIGATION_REPORT of a fresh reportId, if none is given; waits for its answer."""
+        usual = {
+            "commandId": command,
+            "agentId": self.id,
+            "reportId": str(uuid4()),
+            "status": "DRAFT",
+            "title": "Why the build is slow",
+            "summary": "It compiles the same file twice.",
+            "content": REPORT,
+        }
+        return await self.link.ask("INVESTIGATION_REPORT", usual | fields)
+
     async def leave(self, code: int = 1000) -> int:
         """Closes its socket; gives the `seq` before which that was."""
         before = self._user.last
@@ -167,6 +222,16 @@ class Dashboard:
             return reading.agent_id(payload) == wanted and all(payload.get(k) == v for k, v in fields.items())
 
         return await self.link.until(kind, since=since, within=within, where=fits, expected=expected)
+
+    async def sees_piece(self, sent: Frame, *, within: float = 1.0, expected: bool = True) -> Frame | None:
+        """Waits for the TERMINAL_STREAM or TRACE_STREAM of what an agent sent."""
+        kind = "TRACE_STREAM" if sent.type == "TRACE_EVENT" else "TERMINAL_STREAM"
+        wanted = reading.piece(sent.payload)
+
+        def fits(frame: Frame) -> bool:
+            return reading.piece(frame.payload) == wanted
+
+        return await self.link.until(kind, since=sent.seq, within=within, where=fits, expected=expected)
 
     async def request(self, agent: Agent | str, content: str = "Say hello", **fields: Any) -> str:
         """COMMAND_REQUEST for an agent; waits for the answer. Gives the command's id: the ACK's, else the one sent."""

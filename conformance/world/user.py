@@ -38,8 +38,11 @@ class User:
         return self._world.new_link(role, self.node)
 
     def made(self, agent_id: str) -> None:
-        """Remembers an agent, to be removed at the end of the run."""
-        self._world.site.made.setdefault((self.name, self.node), set()).add(agent_id)
+        """Remembers an agent, to be removed at the end of the run; a note says that it had no history before."""
+        mine = self._world.site.made.setdefault((self.name, self.node), set())
+        if agent_id not in mine:
+            mine.add(agent_id)
+            self._world.recorder.note("new-agent", agent=agent_id)
 
     def new_agent(self, **announce: Any) -> Agent:
         """An agent that has not connected; the fields given go into its AGENT_CONNECT."""
