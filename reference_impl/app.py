@@ -13,8 +13,10 @@ from starlette.routing import WebSocketRoute
 from reference_impl.auth.tokens import JwtVerifier
 from reference_impl.clock import SystemClock
 from reference_impl.domain.catalogue import ROLE_MESSAGE
+from reference_impl.domain.command_machine import CommandMachine
 from reference_impl.domain.machine import AgentMachine
 from reference_impl.domain.pacing import Pacer
+from reference_impl.domain.presenters.commands import CommandPresenter
 from reference_impl.domain.presenters.current import CurrentPresenter
 from reference_impl.domain.presenters.legacy import LegacyPresenter, PlainStatusPresenter
 from reference_impl.domain.vocabulary import Role
@@ -22,6 +24,9 @@ from reference_impl.hub.memory import MemoryHub, MemoryPresence
 from reference_impl.ids import RandomIds
 from reference_impl.live.announcer import Announcer
 from reference_impl.live.codec import JsonCodec
+from reference_impl.live.command_desk import CommandDesk
+from reference_impl.live.command_handlers import COMMAND_HANDLERS
+from reference_impl.live.control_desk import ControlDesk
 from reference_impl.live.desk import AgentDesk
 from reference_impl.live.dispatch import refuse
 from reference_impl.live.endpoint import SocketEndpoint, turn_away
@@ -32,6 +37,10 @@ from reference_impl.live.session import AgentLink
 from reference_impl.logs import make_log
 from reference_impl.parts import Core, Parts
 from reference_impl.rest.agents import agents as agent_routes
+from reference_impl.rest.commands import commands as command_routes
+from reference_impl.rest.control import control as control_routes
+from reference_impl.rest.system import system as system_routes
+from reference_impl.store.active import CachedActivities
 from reference_impl.store.buffered import BufferedAgents
 from reference_impl.store.cached import CachedAgents
 from reference_impl.store.database import SqlDatabase, database_url, make_engine
@@ -55,6 +64,7 @@ if TYPE_CHECKING:
     from reference_impl.live.turns import Turns
     from reference_impl.settings import Settings
     from reference_impl.store import AgentStore
+    from reference_impl.store.commands import CommandStore
 
 BASE: Final = "/api/v1"
 SOCKETS: Final = {"/ws/agent": Role.AGENT, "/ws/dashboard": Role.DASHBOARD, "/ws": None}
@@ -71,6 +81,9 @@ def make_parts(settings: Settings) -> Parts:
     agents: AgentStore = BufferedAgents(SqlAgents(engine, commits), clock, log, settings.timings.flush_interval_s)
     if settings.agents.enable_caching:
         agents = CachedAgents(agents, clock, settings.agents.cache_ttl_seconds)
+    commands: CommandStore = SqlCommands(engine, commits)
+    if settings.agents.enable_caching:
+        commands = CachedActivities(commands)
     return Parts(
         settings=settings,
         clock=clock,
@@ -80,7 +93,7 @@ def make_parts(settings: Settings) -> Parts:
         database=SqlDatabase(engine, commits),
         agents=agents,
         users=users,
-        commands=SqlCommands(engine, commits),
+        commands=commands,
         outputs=SqlOutputs(engine, commits, settings.limits.history_rows),
         verifier=JwtVerifier(settings.jwt_secret, settings.auth, users, clock),
         hub=MemoryHub(),
@@ -88,17 +101,21 @@ def make_parts(settings: Settings) -> Parts:
         codec=JsonCodec(clock, ids),
         machine=AgentMachine(),
         presenters=make_presenters(settings),
+        command_machine=CommandMachine(),
+        command_presenter=CommandPresenter(),
         make_pacer=Pacer,
         wants=lambda subscriptions, event: subscriptions.wants(event.topic, event.subject),
         before_init=frozenset(ROLE_MESSAGE),
-        handlers=joined(HANDLERS, OUTPUT_HANDLERS),
+        handlers=joined(HANDLERS, COMMAND_HANDLERS, OUTPUT_HANDLERS),
         refuse=refuse,
         turn_away=turn_away,
         make_link=AgentLink,
         fail=failure_of,
-        make_routers=(agent_routes,),
+        make_routers=(agent_routes, control_routes, command_routes, system_routes),
         is_public=_is_public,
         make_desk=_desk,
+        make_command_desk=CommandDesk,
+        make_control_desk=ControlDesk,
         make_announcer=_announcer,
         make_output_desk=OutputDesk,
     )
@@ -163,6 +180,7 @@ async def _life(core: Core) -> AsyncIterator[None]:
     for user in parts.settings.users:
         await parts.users.ensure(user)
     await parts.agents.all_offline(parts.clock.now_ms())  # CON-7: nobody is connected yet
+    await core.commands.recover()
     yield
     await core.settle()
     await parts.agents.flush()
@@ -186,5 +204,5 @@ def _announcer(parts: Parts) -> Announcer:
     )
 
 
-def _desk(parts: Parts, announcer: Announcer, turns: Turns) -> AgentDesk:
-    return AgentDesk(parts.agents, parts.presence, announcer, parts.machine, parts.clock, turns)
+def _desk(parts: Parts, announcer: Announcer, turns: Turns, commands: CommandDesk) -> AgentDesk:
+    return AgentDesk(parts.agents, parts.presence, announcer, parts.machine, parts.clock, turns, commands)

@@ -33,6 +33,7 @@ def serve(  # noqa: PLR0913, PLR0917 - one argument per option
     user: Annotated[list[str] | None, typer.Option(help="A user to make; repeatable; else alice and bob.")] = None,
     heartbeat_interval: Annotated[float, typer.Option(help="Seconds; 0 leaves the setting.", min=0)] = 0,
     init_timeout: Annotated[float, typer.Option(help="Seconds; 0 leaves the setting.", min=0)] = 0,
+    cancel_grace: Annotated[float, typer.Option(help="Seconds; 0 leaves the setting.", min=0)] = 0,
     log_level: Annotated[str, typer.Option(help="debug, info, warning, error.")] = "",
     exit_with_stdin: Annotated[bool, typer.Option("--exit-with-stdin", help="Stop when stdin closes.")] = False,  # noqa: FBT002
 ) -> None:
@@ -41,7 +42,11 @@ def serve(  # noqa: PLR0913, PLR0917 - one argument per option
 
     given = {"database_url": db, "users": tuple(user or ()), "log_level": log_level}
     settings = _settings({name: value for name, value in given.items() if value})
-    timings = {"heartbeat_interval_s": heartbeat_interval, "init_timeout_s": init_timeout}
+    timings = {
+        "heartbeat_interval_s": heartbeat_interval,
+        "init_timeout_s": init_timeout,
+        "cancel_grace_s": cancel_grace,
+    }
     settings = settings.with_timings({name: value for name, value in timings.items() if value})
     if settings.uses_development_secret and host not in _LOOPBACK:
         _refuse("Set ONSEMBL_JWT_SECRET: the development secret is published and serves only on loopback.")

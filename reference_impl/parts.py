@@ -21,18 +21,22 @@ if TYPE_CHECKING:
 
     from reference_impl.auth import TokenVerifier
     from reference_impl.clock import Clock
+    from reference_impl.domain.command_machine import CommandMachine
     from reference_impl.domain.errors import Refusal
     from reference_impl.domain.events import Event
     from reference_impl.domain.machine import AgentMachine
     from reference_impl.domain.pacing import Pacer
     from reference_impl.domain.presenters import Presenter
+    from reference_impl.domain.presenters.commands import CommandPresenter
     from reference_impl.domain.subscriptions import Subscriptions
     from reference_impl.domain.vocabulary import Role
     from reference_impl.hub import Hub, Presence
     from reference_impl.ids import Ids
     from reference_impl.live.announcer import Announcer
     from reference_impl.live.codec import Codec
+    from reference_impl.live.command_desk import CommandDesk
     from reference_impl.live.connection import Connection
+    from reference_impl.live.control_desk import ControlDesk
     from reference_impl.live.desk import AgentDesk
     from reference_impl.live.handlers import Handler
     from reference_impl.live.output_desk import OutputDesk
@@ -44,6 +48,9 @@ if TYPE_CHECKING:
     from reference_impl.store.outputs import OutputStore
     from reference_impl.telemetry import Telemetry
     from reference_impl.web.answers import Failure
+
+    Background = Callable[[Coroutine[Any, Any, None]], None]
+    """Does something beside the caller."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +76,8 @@ class Parts:
     machine: AgentMachine
     presenters: Mapping[int, Presenter]
     """How things look, per API version."""
+    command_machine: CommandMachine
+    command_presenter: CommandPresenter
 
     make_pacer: Callable[[], Pacer]
     """Makes what paces the AGENT_STATUS of one agent (STA-6)."""
@@ -91,7 +100,9 @@ class Parts:
     """One per REST resource, mounted under the base path."""
     is_public: Callable[[str], bool]
     """Which paths need no token (AUTH-1)."""
-    make_desk: Callable[[Parts, Announcer, Turns], AgentDesk]
+    make_desk: Callable[[Parts, Announcer, Turns, CommandDesk], AgentDesk]
+    make_command_desk: Callable[[Parts, Announcer, Turns, Background], CommandDesk]
+    make_control_desk: Callable[[Parts, CommandDesk, Turns], ControlDesk]
     make_announcer: Callable[[Parts], Announcer]
     make_output_desk: Callable[[Parts, Turns], OutputDesk]
     wrap_app: tuple[Callable[[ASGIApp], ASGIApp], ...] = ()
@@ -104,8 +115,11 @@ class Core:
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
         self.turns = Turns()
+        self.started = parts.clock.monotonic()
         self.announcer = parts.make_announcer(parts)
-        self.desk = parts.make_desk(parts, self.announcer, self.turns)
+        self.commands = parts.make_command_desk(parts, self.announcer, self.turns, self.background)
+        self.control = parts.make_control_desk(parts, self.commands, self.turns)
+        self.desk = parts.make_desk(parts, self.announcer, self.turns, self.commands)
         self.output = parts.make_output_desk(parts, self.turns)
         self._tasks: set[asyncio.Task[Any]] = set()
 

@@ -55,6 +55,10 @@ class Timings(_Group):
     flush_interval_s: float = Field(default=0.2, gt=0)
     """How long a heartbeat may wait for the database; reads see it at once."""
     slow_consumer_grace_s: float = Field(default=1, gt=0)
+    cancel_grace_s: float = Field(default=30, gt=0)
+    """How long an executing command that was cancelled may take to end (CMD-7)."""
+    queue_pace_s: float = Field(default=0.1, gt=0, lt=1)
+    """QUEUE_UPDATE of one agent comes at most this often; changes in between are told together (CMD-4)."""
 
 
 class Limits(_Group):
@@ -65,6 +69,10 @@ class Limits(_Group):
     dashboard_message_bytes: int = 512 * 1024
     agent_messages_per_s: int = 100
     dashboard_messages_per_s: int = 50
+    commands_delivered: int = 5
+    """Commands that an agent has and has not finished (CMD-4)."""
+    commands_waiting: int = 1_000
+    """Commands that wait for an agent (CMD-5)."""
     queue_messages: int = 5_000
     queue_bytes: int = 16 * 1024 * 1024
     """Memory that frames for one client may take while they wait."""

@@ -6,12 +6,16 @@ All times are milliseconds since 1970.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from reference_impl.domain.vocabulary import CommandStatus, CommandType
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+NEWEST: Final = 2**62
+"""The number of a command that the store has not counted yet: it comes after all others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,3 +113,41 @@ class Change:
         """The parts that differ, before and after."""
         pairs = zip(self.before.parts, self.after.parts, strict=True)
         return [(before, after) for before, after in pairs if before != after]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A command as somebody asks for it (CMD-1, CMD-R4)."""
+
+    content: str
+    type: CommandType
+    targets: tuple[str, ...]
+    """The agents it is for; none for a broadcast."""
+    broadcast: bool = False
+    priority: int = 50
+    constraints: Constraints | None = None
+    command_id: str | None = None
+    """The id the client chose, if it did (CMD-6)."""
+
+    def command(self, user_id: str, command_id: str, agent_ids: Sequence[str], now: int) -> Command:
+        """Make the command, PENDING with every agent, each once."""
+        parts = tuple(Part(agent_id, CommandStatus.PENDING) for agent_id in dict.fromkeys(agent_ids))
+        return Command(
+            command_id,
+            user_id,
+            self.content,
+            self.type,
+            self.broadcast,
+            self.priority,
+            self.constraints,
+            parts,
+            created_at=now,
+            updated_at=now,
+            number=NEWEST,
+        )
+
+    def asks_for(self, command: Command) -> bool:
+        """Whether the command is the one asked for (CMD-6)."""
+        same = (self.content, self.type, self.priority, self.constraints, self.targets)
+        targets = tuple(part.agent_id for part in command.parts)
+        return same == (command.content, command.type, command.priority, command.constraints, targets)

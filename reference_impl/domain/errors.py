@@ -33,6 +33,11 @@ class Refusal(Exception):  # noqa: N818 - it is an answer, not a fault of the pr
         self.details = details
         self.headers = headers or {}
 
+    @property
+    def socket_code(self) -> str:
+        """The code as a socket says it: whatever does not exist is NOT_FOUND there (CMD-1, CTL-1)."""
+        return "NOT_FOUND" if self.status == 404 else self.code  # noqa: PLR2004
+
 
 def unauthorized(sentence: str, *, expired: bool = False) -> Refusal:
     """No token, or one that does not open anything (AUTH-1, AUTH-2, WSA-1)."""
@@ -63,6 +68,23 @@ def wrong_state(sentence: str) -> Refusal:
 def agent_connected() -> Refusal:
     """The agent has a live connection, so it cannot be deleted (AGT-11)."""
     return Refusal("AGENT_CONNECTED", "The agent is connected; disconnect it before deleting it", status=409)
+
+
+def queue_full(agent_id: str, limit: int) -> Refusal:
+    """As many commands wait for an agent as may (CMD-5)."""
+    return Refusal(
+        "QUEUE_FULL", f"{limit} commands already wait for an agent", status=409, details={"agentId": agent_id}
+    )
+
+
+def no_agents() -> Refusal:
+    """A broadcast of a user who has no agents (CMD-R4)."""
+    return Refusal("NO_AGENTS", "There are no agents to send the command to", status=409)
+
+
+def agent_offline() -> Refusal:
+    """The agent has no connection, so it cannot be told (CTL-1, AGT-12)."""
+    return Refusal("AGENT_OFFLINE", "The agent is offline", status=409)
 
 
 def invalid(sentence: str, errors: Sequence[Mapping[str, str]] = ()) -> Refusal:

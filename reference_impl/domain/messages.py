@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def _number(
+def number(
     *, low: float | None = None, high: float | None = None, above: float | None = None, whole: bool = False
 ) -> Callable[[Any], int | float]:
     """Make a validator for a JSON number that keeps 3 apart from 3.0 and takes neither true nor NaN."""
@@ -43,10 +43,10 @@ def _number(
     return validate
 
 
-Amount = Annotated[int | float, PlainValidator(_number(low=0))]
-Percent = Annotated[int | float, PlainValidator(_number(low=0, high=100))]
-Duration = Annotated[int | float, PlainValidator(_number(above=0))]
-Count = Annotated[int, PlainValidator(_number(low=0, high=2**53 - 1, whole=True))]
+Amount = Annotated[int | float, PlainValidator(number(low=0))]
+Percent = Annotated[int | float, PlainValidator(number(low=0, high=100))]
+Duration = Annotated[int | float, PlainValidator(number(above=0))]
+Count = Annotated[int, PlainValidator(number(low=0, high=2**53 - 1, whole=True))]
 """Also a timestamp: what a JSON integer can hold in every language."""
 AgentId = Annotated[str, StringConstraints(pattern=AGENT_ID)]
 Uuid = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")]

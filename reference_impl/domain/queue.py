@@ -67,6 +67,11 @@ class Queue:
         return queue_of(self.agent_id, [*kept, *(entry for one in now.values() for entry in _entries(self, one))])
 
     @property
+    def shape(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """What QUEUE_UPDATE tells of it: which commands execute and which wait, in order."""
+        return tuple(one.command_id for one in self.executing), tuple(one.command_id for one in self.queued)
+
+    @property
     def activity(self) -> Activity:
         """What the agent is doing (CMD-10)."""
         running = tuple(Running(one.command_id, one.type, one.started_at or 0) for one in self.executing)

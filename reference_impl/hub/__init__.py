@@ -48,6 +48,10 @@ class Link(Protocol):
     def agent_id(self) -> str:
         """Whose it is."""
 
+    @property
+    def connection_id(self) -> str:
+        """Which connection of the agent it is, among all there ever were (CMD-5)."""
+
     def replaced(self) -> None:
         """End it, because a newer connection took its place (CON-4)."""
 

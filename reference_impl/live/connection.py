@@ -81,7 +81,7 @@ class Connection:
     def error(self, refusal: Refusal, message_id: str | None = None) -> None:
         """Send ERROR (WSX-7)."""
         body: dict[str, Any] = {
-            "code": refusal.code,
+            "code": refusal.socket_code,
             "message": refusal.sentence,
             "recoverable": refusal.close is None,
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reference_impl.domain.errors import agent_connected, agent_not_found, forbidden
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from reference_impl.domain.machine import AgentMachine
     from reference_impl.hub import Link, Presence
     from reference_impl.live.announcer import Announcer
+    from reference_impl.live.command_desk import CommandDesk
     from reference_impl.live.turns import Turns
 
 
@@ -29,6 +31,7 @@ class AgentDesk:
         machine: AgentMachine,
         clock: Clock,
         turns: Turns,
+        commands: CommandDesk,
     ) -> None:
         self._agents = agents
         self._presence = presence
@@ -36,6 +39,7 @@ class AgentDesk:
         self._machine = machine
         self._clock = clock
         self._turns = turns
+        self._commands = commands
 
     async def connect(
         self, user_id: str, link: Link, said: Announcement, connection_id: str, answer: Callable[[Agent], None]
@@ -57,6 +61,7 @@ class AgentDesk:
                 if agent is known:
                     answer(known)
                     return known
+            agent = await self._doing(agent)
             try:
                 await self._agents.save(agent)
             except Taken:
@@ -66,6 +71,7 @@ class AgentDesk:
                 before.replaced()
             answer(agent)
             (self._announcer.status if again else self._announcer.connected)(agent)
+            await self._commands.arrived(agent)
             return agent
 
     async def beat(self, user_id: str, link: Link, metrics: Metrics, answer: Callable[[], None]) -> None:
@@ -73,7 +79,7 @@ class AgentDesk:
         async with self._turns.of(user_id):
             if (agent := await self._live(link)) is None:
                 return
-            agent = self._machine.beat(agent, metrics, metrics.last_updated)
+            agent = await self._doing(self._machine.beat(agent, metrics, metrics.last_updated))
             self._agents.beat(agent)
             answer()
             self._announcer.beat(agent)
@@ -83,7 +89,7 @@ class AgentDesk:
         async with self._turns.of(user_id):
             if (agent := await self._live(link)) is None:
                 return
-            agent = self._machine.fail(agent, failure, self._clock.now_ms())
+            agent = await self._doing(self._machine.fail(agent, failure, self._clock.now_ms()))
             await self._agents.save(agent)
             answer()
             self._announcer.failed(agent, failure)
@@ -105,6 +111,11 @@ class AgentDesk:
                 agent = self._machine.lose(agent, self._clock.now_ms())
                 await self._agents.save(agent)
                 self._announcer.disconnected(agent, reason)
+                await self._commands.lost(agent)
+
+    async def _doing(self, agent: Agent) -> Agent:
+        """The agent with what it is doing, to be told of (CMD-10)."""
+        return replace(agent, activity=await self._commands.activity(agent))
 
     async def _live(self, link: Link) -> Agent | None:
         """The agent of a connection, unless the connection was replaced or lost meanwhile."""
@@ -128,7 +139,8 @@ class AgentDesk:
     async def rename(self, user_id: str, agent_id: str, name: str) -> Agent:
         """Give an agent another name and tell the dashboards (AGT-10)."""
         async with self._turns.of(user_id):
-            agent = self._machine.rename(await self._own(user_id, agent_id), name, self._clock.now_ms())
+            renamed = self._machine.rename(await self._own(user_id, agent_id), name, self._clock.now_ms())
+            agent = await self._doing(renamed)
             await self._agents.save(agent)
             self._announcer.status(agent)
             return agent
@@ -139,6 +151,7 @@ class AgentDesk:
             agent = await self._own(user_id, agent_id)
             if self._presence.get(agent_id) is not None:
                 raise agent_connected()
+            await self._commands.deleted(agent)
             await self._agents.delete(agent)
             self._announcer.disconnected(agent, "deleted")
 

@@ -25,6 +25,9 @@ from reference_impl.live.session import AgentLink, Session
 if TYPE_CHECKING:
     from reference_impl.domain.agents import Agent
 
+_NEWEST: Final = 1_000
+"""How many finished commands a dashboard stays subscribed to when it takes one away from all (SUB-5)."""
+
 Handle = Callable[[Session, Any, str | None], Awaitable[None]]
 
 
@@ -158,8 +161,10 @@ async def unsubscribe(session: Session, said: Subscribe, message_id: str | None)
 
 
 async def _choose(session: Session, said: Subscribe, message_id: str | None, *, on: bool) -> None:
+    commands = await _commands(session, said, on=on)
+
     def change(agents: Sequence[Agent]) -> None:
-        known = [agent.agent_id for agent in agents]
+        known = [agent.agent_id for agent in agents] if said.type == "agent" else commands
         change = choose(session.subscriptions, said, known, on=on)
         if change is None:
             refused = {"success": False, "error": "NOT_FOUND"}
@@ -171,16 +176,29 @@ async def _choose(session: Session, said: Subscribe, message_id: str | None, *, 
     await session.core.desk.with_all(session.user_id, change)
 
 
-def choose(before: Subscriptions, said: Subscribe, agents: Sequence[str], *, on: bool) -> Subscriptions | None:
-    """The choice after the message; None when it names an id that is not the user's (SUB-4).
+async def _commands(session: Session, said: Subscribe, *, on: bool) -> Sequence[str]:
+    """The commands that a choice of commands can be about: the one named, and when it is taken from all, the others.
 
-    There are no commands yet, so no command id is known.
+    Those are the unfinished ones, of which there can be news, and the newest. Commands are never
+    removed, so what is read here still holds in the user's turn.
     """
+    if said.type != "command" or said.subject is None:
+        return ()
+    store = session.core.parts.commands
+    command = await store.get(said.subject)
+    if command is None or command.user_id != session.user_id:
+        return ()
+    if on or session.subscriptions.commands is not ALL:
+        return (said.subject,)
+    return (said.subject, *await store.ids(session.user_id, _NEWEST))
+
+
+def choose(before: Subscriptions, said: Subscribe, known: Sequence[str], *, on: bool) -> Subscriptions | None:
+    """The choice after the message; None when it names an id that is not among the known ones (SUB-4)."""
     if said.type == "terminal":
         return Subscriptions(before.agents, before.commands, on, before.traces)
     if said.type == "trace":
         return Subscriptions(before.agents, before.commands, before.terminals, on)
-    known = agents if said.type == "agent" else ()
     if said.subject is not None and said.subject not in known:
         return None
     kind: Final = "agents" if said.type == "agent" else "commands"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from reference_impl.domain.commands import Command, Constraints, Part
+from reference_impl.domain.presenters.commands import limits
 from reference_impl.domain.queue import Entry
 from reference_impl.domain.vocabulary import CommandStatus, CommandType
 
@@ -40,7 +41,7 @@ def row_of(command: Command) -> dict[str, Any]:
         "type": command.type.value,
         "broadcast": command.broadcast,
         "priority": command.priority,
-        "execution_constraints": limits_of(command.constraints),
+        "execution_constraints": limits(command.constraints),
         "status": command.status.value,
         "created_at": command.created_at,
         "updated_at": command.updated_at,
@@ -92,11 +93,3 @@ def entry_of(row: Mapping[str, Any]) -> Entry:
 def constraints_of(limits: Mapping[str, int] | None) -> Constraints | None:
     """Read limits as they are stored and sent."""
     return None if limits is None else Constraints(**{_LIMITS[name]: limit for name, limit in limits.items()})
-
-
-def limits_of(constraints: Constraints | None) -> dict[str, int] | None:
-    """Write limits: those that are set."""
-    if constraints is None:
-        return None
-    named = {name: getattr(constraints, field) for name, field in _LIMITS.items()}
-    return {name: limit for name, limit in named.items() if limit is not None}

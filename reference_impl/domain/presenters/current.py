@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reference_impl.domain.times import rfc3339, rfc3339_or_none
-from reference_impl.domain.vocabulary import ActivityState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,8 +53,7 @@ class CurrentPresenter:
             "type": agent.type,
             "version": agent.version,
             "capabilities": list(agent.capabilities),
-            "activityState": ActivityState.IDLE,
-            "queuedCommands": 0,
+            **doing(agent),
             "lastHeartbeat": rfc3339_or_none(agent.last_heartbeat),
         }
 
@@ -117,3 +115,13 @@ def four(metrics: Metrics | None) -> Body | None:
         "memoryUsage": metrics.memory_usage,
         "cpuUsage": metrics.cpu_usage,
     }
+
+
+def doing(agent: Agent) -> Body:
+    """What the agent is doing: a state, how many commands wait, and the one it started first, if any (CMD-10)."""
+    activity = agent.activity
+    body: dict[str, Any] = {"activityState": activity.state, "queuedCommands": activity.queued}
+    if activity.executing:
+        first = activity.executing[0]
+        body["currentCommand"] = {"id": first.command_id, "type": first.type, "startedAt": first.started_at}
+    return body

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from reference_impl.domain.presenters.current import CurrentPresenter
+from reference_impl.domain.presenters.current import CurrentPresenter, doing
 from reference_impl.domain.times import rfc3339, rfc3339_or_none
-from reference_impl.domain.vocabulary import ActivityState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -68,8 +67,7 @@ def old_status(agent: Agent) -> Body:
     body: dict[str, Any] = {
         "agentId": agent.agent_id,
         "status": agent.status,
-        "activityState": ActivityState.IDLE,
-        "queuedCommands": 0,
+        **doing(agent),
     }
     if agent.metrics is not None:
         body["healthMetrics"] = {
