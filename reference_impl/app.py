@@ -39,6 +39,8 @@ from reference_impl.parts import Core, Parts
 from reference_impl.rest.agents import agents as agent_routes
 from reference_impl.rest.commands import commands as command_routes
 from reference_impl.rest.control import control as control_routes
+from reference_impl.rest.outputs import outputs as output_routes
+from reference_impl.rest.reports import reports as report_routes
 from reference_impl.rest.system import system as system_routes
 from reference_impl.store.active import CachedActivities
 from reference_impl.store.buffered import BufferedAgents
@@ -46,6 +48,7 @@ from reference_impl.store.cached import CachedAgents
 from reference_impl.store.database import SqlDatabase, database_url, make_engine
 from reference_impl.store.group_commit import GroupCommit
 from reference_impl.store.output_sql import SqlOutputs
+from reference_impl.store.outputs import Room
 from reference_impl.store.sql import SqlAgents, SqlUsers
 from reference_impl.store.sql_commands import SqlCommands
 from reference_impl.telemetry import Telemetry
@@ -62,7 +65,7 @@ if TYPE_CHECKING:
 
     from reference_impl.domain.presenters import Presenter
     from reference_impl.live.turns import Turns
-    from reference_impl.settings import Settings
+    from reference_impl.settings import Limits, Settings
     from reference_impl.store import AgentStore
     from reference_impl.store.commands import CommandStore
 
@@ -94,7 +97,7 @@ def make_parts(settings: Settings) -> Parts:
         agents=agents,
         users=users,
         commands=commands,
-        outputs=SqlOutputs(engine, commits, settings.limits.history_rows),
+        outputs=SqlOutputs(engine, commits, _room(settings.limits)),
         verifier=JwtVerifier(settings.jwt_secret, settings.auth, users, clock),
         hub=MemoryHub(),
         presence=MemoryPresence(),
@@ -111,7 +114,7 @@ def make_parts(settings: Settings) -> Parts:
         turn_away=turn_away,
         make_link=AgentLink,
         fail=failure_of,
-        make_routers=(agent_routes, control_routes, command_routes, system_routes),
+        make_routers=(agent_routes, control_routes, command_routes, output_routes, report_routes, system_routes),
         is_public=_is_public,
         make_desk=_desk,
         make_command_desk=CommandDesk,
@@ -189,6 +192,10 @@ async def _life(core: Core) -> AsyncIterator[None]:
 
 def _is_public(path: str) -> bool:
     return path.removeprefix(BASE) in _PUBLIC or path.removeprefix(BASE).startswith("/schemas/")
+
+
+def _room(limits: Limits) -> Room:
+    return Room(limits.history_output, limits.history_traces, limits.history_reports)
 
 
 def _announcer(parts: Parts) -> Announcer:

@@ -78,8 +78,10 @@ class Limits(_Group):
     """Memory that frames for one client may take while they wait."""
     batch_messages: int = Field(default=100, ge=2)
     batch_bytes: int = 256 * 1024
-    history_rows: int = Field(default=1_000_000, ge=1)
-    """So many pieces of terminal output are kept for each user, and so many traces and reports; then the oldest go."""
+    history_output: int = Field(default=1_000_000, ge=1)
+    """So many pieces of terminal output are kept for each user; then the oldest go."""
+    history_traces: int = Field(default=100_000, ge=1)
+    history_reports: int = Field(default=10_000, ge=1)
 
 
 class Auth(_Group):

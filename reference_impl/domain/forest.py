@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +42,24 @@ def preorder(nodes: Sequence[Node]) -> Iterator[tuple[Node, int]]:
                 waiting.extend((child, depth + 1) for child in reversed(children.get(node.trace_id, ())))
 
 
-def woven(entries: Iterable[tuple[int, bytes]]) -> Iterator[bytes]:
-    """Write entries in preorder as a JSON array of trees, piece by piece and however deep.
+class Weaver:
+    """Writes entries in preorder as a JSON array of trees, piece by piece and however deep."""
 
-    Args:
-        entries: the depth of each, and the entry as a JSON object without its `children`.
-    """
-    open_, first = -1, True
-    for depth, entry in entries:
-        closing = b"]}" * (open_ - depth + 1)
-        comma = b"," if not first and depth <= open_ else b""
-        yield (b"[" if first else b"") + closing + comma + entry[:-1] + b',"children":['
-        open_, first = depth, False
-    yield b"[]" if first else b"]}" * (open_ + 1) + b"]"
+    def __init__(self) -> None:
+        self._open: list[int] = []
+        self._begun = False
+
+    def add(self, depth: int, entry: bytes) -> bytes:
+        """Write the next entry, a JSON object without its `children`; one whose parent was left out is no matter."""
+        closed = 0
+        while self._open and self._open[-1] >= depth:
+            self._open.pop()
+            closed += 1
+        before = b"" if self._begun else b"["
+        self._begun = True
+        self._open.append(depth)
+        return before + b"]}" * closed + (b"," if closed else b"") + entry[:-1] + b',"children":['
+
+    def end(self) -> bytes:
+        """Close what is open."""
+        return (b"" if self._begun else b"[") + b"]}" * len(self._open) + b"]"

@@ -44,6 +44,8 @@ def parse_ms(text: str) -> int:
 def parse_rfc3339(text: str) -> int:
     """Read an RFC 3339 time in UTC as milliseconds since 1970; an earlier one counts as 1970.
 
+    Rounded up: what is as late as the time itself, or later, is so in whole milliseconds too.
+
     Raises:
         ValueError: the text is no such time.
     """
@@ -56,4 +58,4 @@ def parse_rfc3339(text: str) -> int:
     if seconds.endswith(":60"):  # the same with leap seconds
         seconds, fraction = f"{seconds[:-2]}59", "999"
     moment = datetime.fromisoformat(seconds).replace(tzinfo=UTC)
-    return max(0, int(moment.timestamp()) * 1000 + int(f"{fraction}000"[:3]))
+    return max(0, int(moment.timestamp()) * 1000 + int(f"{fraction}000"[:3]) + bool(fraction[3:].strip("0")))

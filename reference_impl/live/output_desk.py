@@ -16,6 +16,7 @@ from reference_impl.domain.vocabulary import ReportStatus, StreamType
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from reference_impl.domain.commands import Command
     from reference_impl.domain.events import Body
     from reference_impl.domain.forest import Node
     from reference_impl.domain.output_messages import InvestigationReport, TerminalOutput, TraceEvent
@@ -154,14 +155,21 @@ class OutputDesk:
                 raise forbidden("The report id belongs to another agent")
             answer()
 
-    async def find_output(self, query: OutputQuery) -> Found:
-        """Find a page of terminal output; the caller has made sure that the agent or command is the user's."""
+    async def output_of_agent(self, query: OutputQuery) -> Found:
+        """Find a page of an agent's output (TRM-7); the caller has made sure that the agent is the user's."""
         async with self._turns.of(query.user_id):
             return await self._outputs.find_output(query)
 
-    async def find_traces(self, user_id: str, command_id: str) -> Sequence[Node]:
-        """All trace entries of a command of the user (TRC-1)."""
+    async def output_of_command(self, query: OutputQuery) -> Found:
+        """Find a page of a command's output (TRM-3)."""
+        async with self._turns.of(query.user_id):
+            await self._own(query.user_id, query.command_id or "")
+            return await self._outputs.find_output(query)
+
+    async def traces_of_command(self, user_id: str, command_id: str) -> Sequence[Node]:
+        """All trace entries of a command (TRC-1)."""
         async with self._turns.of(user_id):
+            await self._own(user_id, command_id)
             return await self._outputs.find_traces(user_id, command_id)
 
     async def find_reports(self, query: ReportQuery) -> Found:
@@ -178,12 +186,16 @@ class OutputDesk:
         return report
 
     async def _known(self, user_id: str, agent_id: str, command_id: str) -> None:
-        """Make sure that the command is the agent's own (CMD-4, TRM-6); another user's does not exist (ISO-1)."""
+        """Make sure that the command is the agent's (CMD-4, TRM-6)."""
+        if (await self._own(user_id, command_id)).part_of(agent_id) is None:
+            raise wrong_state("The command is another agent's")
+
+    async def _own(self, user_id: str, command_id: str) -> Command:
+        """A command of the user; anybody else's does not exist (ISO-1)."""
         command = await self._commands.get(command_id)
         if command is None or command.user_id != user_id:
             raise not_found("command")
-        if command.part_of(agent_id) is None:
-            raise wrong_state("The command is another agent's")
+        return command
 
     def _publish(self, user_id: str, kind: str, topic: Topic, subject: str, body: Body) -> None:
         self._hub.publish(Event(user_id, kind, topic, subject, lambda _version: body, self._encode))

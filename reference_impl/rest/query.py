@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from reference_impl.domain.times import RFC3339, parse_rfc3339
 from reference_impl.domain.vocabulary import AGENT_ID, is_agent_id
+from reference_impl.rest.path import is_uuid
 
 if TYPE_CHECKING:
     from enum import StrEnum
@@ -49,6 +50,12 @@ def _agent_id(value: Any) -> Any:
     return value
 
 
+def _uuid(value: Any) -> Any:
+    if isinstance(value, str) and not is_uuid(value):
+        raise ValueError("must be a UUID")
+    return value
+
+
 def _moment(value: Any) -> Any:
     return parse_rfc3339(value) if isinstance(value, str) else value
 
@@ -63,6 +70,12 @@ AgentIdFilter = Annotated[
     BeforeValidator(_agent_id),
     WithJsonSchema({"type": "string", "pattern": AGENT_ID}),
     Query(alias="agentId"),
+]
+CommandIdFilter = Annotated[
+    str | None,
+    BeforeValidator(_uuid),
+    WithJsonSchema({"type": "string", "format": "uuid"}),
+    Query(alias="commandId"),
 ]
 Moment = Annotated[
     int | None,

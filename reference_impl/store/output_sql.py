@@ -29,11 +29,14 @@ if TYPE_CHECKING:
     from reference_impl.domain.forest import Node
     from reference_impl.domain.output import Chunk, Report, Trace
     from reference_impl.store.group_commit import GroupCommit
+    from reference_impl.store.outputs import Room
 
 _FARTHEST: Final = 2**62
 """No table has more rows than this, and no database takes much larger numbers."""
 _PACED: Final = 10_000
 """So many users' writes are counted at a time."""
+_OFTEN: Final = 1000
+"""After so many writes of a user it is seen to that the room suffices."""
 _TABLES: Final = (terminal_output, traces, reports)
 
 
@@ -91,11 +94,10 @@ def _prune(table: Table) -> Executable:
 class SqlOutputs:
     """The tables `terminal_output`, `traces` and `reports`."""
 
-    def __init__(self, engine: AsyncEngine, commits: GroupCommit, room: int) -> None:
+    def __init__(self, engine: AsyncEngine, commits: GroupCommit, room: Room) -> None:
         self._engine = engine
         self._commits = commits
-        self._room = room
-        self._every = max(1, min(1000, room // 10))
+        self._room = {terminal_output: room.output, traces: room.traces, reports: room.reports}
         self._written: dict[tuple[Table, str], int] = {}
         self._do = _Statements(engine.dialect.name)
 
@@ -199,13 +201,13 @@ class SqlOutputs:
     async def _bound(self, table: Table, user_id: str) -> None:
         """Now and then, delete what exceeds the user's room; counting here only paces it."""
         written = self._written.pop((table, user_id), 0) + 1
-        if written < self._every:
+        if written < max(1, min(_OFTEN, self._room[table] // 10)):
             if len(self._written) >= _PACED:
                 self._written.pop(next(iter(self._written)))
             self._written[table, user_id] = written
             return
 
         async def write(connection: AsyncConnection) -> None:
-            await connection.execute(self._do.prune[table], {"user_id": user_id, "room": self._room})
+            await connection.execute(self._do.prune[table], {"user_id": user_id, "room": self._room[table]})
 
         await self._commits.write(write)

@@ -21,6 +21,15 @@ _GROUP_BYTES: Final = 2 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
+class Room:
+    """How many rows of each kind are kept for each user."""
+
+    output: int
+    traces: int
+    reports: int
+
+
+@dataclass(frozen=True, slots=True)
 class OutputQuery:
     """Which page of which terminal output: of an agent, of a command, or of both (TRM-7)."""
 
