@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from conformance.rule import Finding
-from conformance.timeline import VALID
+from conformance.timeline import VALID, remembered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,6 +49,7 @@ def current(connection: Connection) -> bool:
     return connection.opened.status == SWITCHED and connection.opened.query.get("v", "1") == "1"
 
 
+@remembered
 def said(t: Timeline, *credentials: str) -> Iterator[Said]:
     """Every text message of the tester on sockets opened with these credentials (a good one, if none is named)."""
     for connection in t.connections:
@@ -56,6 +57,7 @@ def said(t: Timeline, *credentials: str) -> Iterator[Said]:
             yield from said_on(connection)
 
 
+@remembered
 def said_on(connection: Connection) -> Iterator[Said]:
     """Every text message of the tester on one socket, with its answers."""
     accepted = connection.accepted.seq if connection.accepted else float("inf")

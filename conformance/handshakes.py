@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from conformance.timeline import remembered
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -22,6 +24,7 @@ class Handshake(NamedTuple):
     snapshot: Frame | None
 
 
+@remembered
 def handshakes(t: Timeline) -> Iterator[Handshake]:
     """Every valid DASHBOARD_INIT that was answered, or waited for long enough."""
     within = t.contract.within("dashboard.init", SNAPSHOT)

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from conformance import reading
-from conformance.timeline import MISSING, VALID
+from conformance.timeline import MISSING, VALID, remembered
 from conformance.views import OK, causes
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ MIB = 1_048_576
 KNOWN_VERSIONS = ("0", "1")
 DEFAULT_LIMIT = 50
 """AGT-9: how many agents a page has when no limit is given."""
+SHOWN = ("listAgents", "getAgent")
+"""Operations that show agents."""
 FIELDS = (
     "agent_id",
     "name",
@@ -34,6 +36,7 @@ FIELDS = (
 )
 
 
+@remembered
 def answered(t: Timeline) -> Iterator[Exchange]:
     """Every whole answer under the base path. None where the base path was still being looked for."""
     if any(n.kind == "departure" and "--base-path" in str(n.data.get("setting", "")) for n in t.notes):
@@ -43,6 +46,7 @@ def answered(t: Timeline) -> Iterator[Exchange]:
             yield e
 
 
+@remembered
 def judged(t: Timeline, *, credential: str | None = VALID) -> Iterator[Exchange]:
     """Whole answers to requests in the current version (429 aside: it may come instead of any other)."""
     for e in answered(t):
@@ -122,10 +126,11 @@ class Row(NamedTuple):
         return reading.agent_id(self.value)
 
 
+@remembered
 def rows(t: Timeline, *operations: str) -> Iterator[Row]:
     """Agents in whole 200 answers of these operations (by default list and single), current version, good token."""
     for e in judged(t):
-        if e.status != OK or e.operation not in (operations or ("listAgents", "getAgent")):
+        if e.status != OK or e.operation not in (operations or SHOWN):
             continue
         if e.operation == "listAgents":
             found = reading.rows(e.value) or []
@@ -136,7 +141,18 @@ def rows(t: Timeline, *operations: str) -> Iterator[Row]:
 
 def own_rows(t: Timeline, agent_id: str, user: str, *operations: str) -> list[Row]:
     """What REST said of one agent to one user, in order."""
-    return [r for r in rows(t, *operations) if r.agent_id == agent_id and r.where.user == user]
+    return [r for r in _rows_of(t, agent_id) if r.where.user == user and r.where.operation in (operations or SHOWN)]
+
+
+def _rows_of(t: Timeline, agent_id: str) -> list[Row]:
+    return t.remember(_rows_by_agent).get(agent_id, [])
+
+
+def _rows_by_agent(t: Timeline) -> dict[str | None, list[Row]]:
+    found: dict[str | None, list[Row]] = {}
+    for row in rows(t):
+        found.setdefault(row.agent_id, []).append(row)
+    return found
 
 
 def around(t: Timeline, e: Exchange, agent_id: str, user: str) -> tuple[Row, Row] | None:

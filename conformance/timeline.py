@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from functools import cached_property
+from functools import cached_property, update_wrapper
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Final, Literal, ParamSpec, TypeVar
 
 from conformance import reading
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from conformance.contract import Contract
 
 T = TypeVar("T")
+On = TypeVar("On", "Timeline", "Connection")
+P = ParamSpec("P")
 
 
 class Missing(Enum):
@@ -98,12 +100,12 @@ class Opened:
     """Which node of the backend it was opened to, as in `Exchange`."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Frame:
     """One frame on a socket, or one message inside a BATCH, with lenient views of what it says (`kind`, `payload`, …).
 
     Each message inside a BATCH stands on the timeline right after the BATCH, in its order, with a `seq` of its own: to
-    rules it is a message like any other.
+    rules it is a message like any other. What it says is read once (so it has no slots): every rule asks for it.
     """
 
     seq: int
@@ -121,23 +123,23 @@ class Frame:
         """Whether the tester sent it."""
         return self.direction == "to_server"
 
-    @property
+    @cached_property
     def type(self) -> str:
         """The type as written, or an empty string."""
         kind = self.value.get("type") if isinstance(self.value, dict) else None
         return kind if isinstance(kind, str) else ""
 
-    @property
+    @cached_property
     def kind(self) -> str:
         """The contract's name for the type, whatever its spelling (`DASHBOARD_CONNECTED` is `dashboard:connected`)."""
         return reading.canonical_type(self.type)
 
-    @property
+    @cached_property
     def payload(self) -> dict[str, Any]:
         """The payload, wherever an older envelope keeps it; empty when there is none."""
         return reading.payload(self.value)
 
-    @property
+    @cached_property
     def id(self) -> str | None:
         """The envelope's id, if it is a string."""
         value = self.value.get("id") if isinstance(self.value, dict) else None
@@ -203,6 +205,8 @@ class Connection:
         self._timeline = timeline
         self.frames: list[Frame] = []
         self.closed: Closed | None = None
+        self.remembered: dict[Any, Any] = {}
+        """What views have found on it (see `remembered`)."""
 
     @cached_property
     def sent(self) -> list[Frame]:
@@ -307,7 +311,7 @@ class Timeline:
         self.terms = terms or Terms()
         self.epoch = epoch
         self.case = case
-        self._views: dict[Callable[[Timeline], Any], Any] = {}
+        self._views: dict[Any, Any] = {}
         last = max((getattr(e, "ended", e.at) for e in self.events), default=0.0)
         self.end = last if end is None else end
 
@@ -316,6 +320,11 @@ class Timeline:
         if view not in self._views:
             self._views[view] = view(self)
         return self._views[view]  # type: ignore[no-any-return]
+
+    @property
+    def remembered(self) -> dict[Any, Any]:
+        """What views have found on it (see `remembered`)."""
+        return self._views
 
     @cached_property
     def exchanges(self) -> tuple[Exchange, ...]:
@@ -415,3 +424,18 @@ class Timeline:
             case=self.case,
             end=self.end,
         )
+
+
+def remembered(view: Callable[Concatenate[On, P], Iterator[T]]) -> Callable[Concatenate[On, P], tuple[T, ...]]:
+    """A view of a timeline or connection that is worked out once, for all rules that ask for it.
+
+    Whatever it is asked about beside that must be hashable.
+    """
+
+    def kept(on: On, /, *about: P.args, **options: P.kwargs) -> tuple[T, ...]:
+        key = (view, about, *options.items())
+        if (found := on.remembered.get(key)) is None:
+            found = on.remembered[key] = tuple(view(on, *about, **options))
+        return found
+
+    return update_wrapper(kept, view)

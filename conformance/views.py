@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from conformance import reading
-from conformance.timeline import Exchange
+from conformance.timeline import Exchange, remembered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +32,7 @@ class Item:
         return reading.agent_id(self.value)
 
 
+@remembered
 def rest_agents(t: Timeline, *operations: str) -> Iterator[Item]:
     """Every agent object in a 200 of these operations (by default all that answer with agents)."""
     for e in t.calls(*(operations or ("listAgents", "getAgent", "renameAgent")), status=OK):
@@ -43,6 +44,7 @@ def rest_agents(t: Timeline, *operations: str) -> Iterator[Item]:
             yield Item(e, "/data", found)
 
 
+@remembered
 def snapshot_items(t: Timeline) -> Iterator[Item]:
     """Every agent object in a snapshot."""
     for dashboard in t.dashboards:
@@ -58,6 +60,7 @@ def items_of(snapshot: Frame) -> Iterator[Item]:
             yield Item(snapshot, f"/payload/agents/{index}", item)
 
 
+@remembered
 def statuses(t: Timeline) -> Iterator[Item]:
     """Every AGENT_STATUS a dashboard received."""
     for dashboard in t.dashboards:
@@ -84,6 +87,7 @@ class Heartbeat:
         return reading.reported(self.sent.payload.get("healthMetrics"))
 
 
+@remembered
 def heartbeats(t: Timeline) -> Iterator[Heartbeat]:
     """Every accepted heartbeat: valid, from the agent's own socket, and not answered by an ERROR."""
     for agent in t.agents:
@@ -126,6 +130,7 @@ class Loss:
         return self.agent.agent_id or ""
 
 
+@remembered
 def losses(t: Timeline) -> Iterator[Loss]:
     """Every end of an agent's socket that left it without a connection."""
     for agent in t.agents:
@@ -157,6 +162,7 @@ def narrowed(dashboard: Connection) -> bool:
     return bool(asked) or any(f.type.startswith("DASHBOARD_") and "SUBSCRIBE" in f.type for f in dashboard.sent)
 
 
+@remembered
 def reads(t: Timeline, agent: Connection) -> Iterator[Item]:
     """What REST said about one agent to its owner."""
     for item in rest_agents(t):
@@ -164,6 +170,7 @@ def reads(t: Timeline, agent: Connection) -> Iterator[Item]:
             yield item
 
 
+@remembered
 def causes(t: Timeline, agent_id: str) -> Iterator[Event]:
     """Everything the tester did that may change an agent: what it said, its sockets' ends, changes over REST."""
     for agent in t.agents:

@@ -5,6 +5,8 @@ Two independent validators must agree that a value is wrong; where they do not, 
 
 from __future__ import annotations
 
+import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -12,11 +14,27 @@ from typing import TYPE_CHECKING, Any
 import jsonschema_rs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from jsonschema.protocols import Validator
 
 BASE = "https://onsembl.ai/contracts/1.0/schemas/"
+
+IRI_GRAMMAR = "rfc3987_syntax"
+"""jsonschema imports it where it finds it, for two formats that no schema of ours has: two seconds, at each start."""
+
+
+@contextmanager
+def _without(module: str) -> Iterator[None]:
+    """As if a module that nobody has imported were not installed."""
+    if module in sys.modules:
+        yield
+        return
+    sys.modules[module] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[module]
 
 
 class Disagreement(Exception):  # noqa: N818 - it is what it says: two validators disagree
@@ -121,13 +139,16 @@ class Shapes:
 
     def _slow_validator(self, name: str) -> Validator:
         if name not in self._slow:
-            from jsonschema import Draft202012Validator, FormatChecker  # noqa: PLC0415 - only once something is wrong
-            from referencing import Registry, Resource  # noqa: PLC0415
-
-            registry: Registry[Any] = Registry().with_resources(
-                [(BASE + n, Resource.from_contents(s)) for n, s in self._schemas.items()]
-            )
+            with _without(IRI_GRAMMAR):
+                from jsonschema import Draft202012Validator, FormatChecker  # noqa: PLC0415 - once something is wrong
             self._slow[name] = Draft202012Validator(
-                {"$ref": BASE + name}, registry=registry, format_checker=FormatChecker()
+                {"$ref": BASE + name}, registry=self._slow_registry, format_checker=FormatChecker()
             )
         return self._slow[name]
+
+    @cached_property
+    def _slow_registry(self) -> Any:
+        from referencing import Registry, Resource  # noqa: PLC0415 - only once something is wrong
+
+        registry: Registry[Any] = Registry()
+        return registry.with_resources([(BASE + n, Resource.from_contents(s)) for n, s in self._schemas.items()])

@@ -250,21 +250,23 @@ async def large(world: World) -> None:
     await bystander.link.fence()
 
 
-@provocation(needs="load", alone=True, budget=20.0)
+@provocation(needs="load", budget=20.0)
 async def too_many(world: World) -> None:
-    """A dashboard and an agent send far more than they may for three seconds; others keep to half of it."""
+    """A dashboard and an agent send far more than they may for three seconds; others keep to half of it meanwhile."""
     user = world.user()
+    hurried = []
     for share in (0.5, 1.6):
         dashboard, agent = await user.dashboard(), await user.agent()
         links = {"dashboard": dashboard.link, "agent": agent.link}
-        await asyncio.gather(*(_hurry(link, share * FASTEST[role], 3.1) for role, link in links.items()))
+        hurried += [_hurry(link, share * FASTEST[role], 3.1) for role, link in links.items()]
+    await asyncio.gather(*hurried)
 
 
-@provocation(needs="load patience", alone=True, budget=30.0)
+@provocation(needs="load patience", budget=30.0)
 async def far_too_many(world: World) -> None:
     """A dashboard sends more than it may until it is cut off."""
     dashboard = await world.user().dashboard()
-    await _hurry(dashboard.link, 1.6 * FASTEST["dashboard"], 12.1)
+    await _hurry(dashboard.link, 2 * FASTEST["dashboard"], 12.1)
     await dashboard.link.ended(within=2.0)
 
 
