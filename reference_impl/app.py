@@ -10,8 +10,10 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import WebSocketRoute
 
+from reference_impl.auth.jwks import JwkSet, NoKeys, from_file, from_url
 from reference_impl.auth.tokens import JwtVerifier
 from reference_impl.clock import SystemClock
+from reference_impl.domain.accounts import address_of
 from reference_impl.domain.catalogue import ROLE_MESSAGE
 from reference_impl.domain.command_machine import CommandMachine
 from reference_impl.domain.machine import AgentMachine
@@ -34,12 +36,18 @@ from reference_impl.live.handlers import HANDLERS, joined
 from reference_impl.live.output_desk import OutputDesk
 from reference_impl.live.output_handlers import OUTPUT_HANDLERS
 from reference_impl.live.session import AgentLink
+from reference_impl.live.witness import lost
 from reference_impl.logs import make_log
+from reference_impl.mail import Nowhere, Outbox
 from reference_impl.parts import Core, Parts
 from reference_impl.rest.agents import agents as agent_routes
+from reference_impl.rest.audit import audit as audit_routes
+from reference_impl.rest.auth import auth as auth_routes
 from reference_impl.rest.commands import commands as command_routes
+from reference_impl.rest.constraints import constraints as constraint_routes
 from reference_impl.rest.control import control as control_routes
 from reference_impl.rest.outputs import outputs as output_routes
+from reference_impl.rest.presets import presets as preset_routes
 from reference_impl.rest.reports import reports as report_routes
 from reference_impl.rest.system import system as system_routes
 from reference_impl.store.active import CachedActivities
@@ -50,6 +58,9 @@ from reference_impl.store.group_commit import GroupCommit
 from reference_impl.store.output_sql import SqlOutputs
 from reference_impl.store.outputs import Room
 from reference_impl.store.sql import SqlAgents, SqlUsers
+from reference_impl.store.sql_accounts import SqlAccounts
+from reference_impl.store.sql_audit import SqlAudit
+from reference_impl.store.sql_belongings import SqlConstraints, SqlPresets
 from reference_impl.store.sql_commands import SqlCommands
 from reference_impl.telemetry import Telemetry
 from reference_impl.web.admission import Admission
@@ -63,16 +74,22 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
+    from reference_impl.auth.jwks import Keys
+    from reference_impl.clock import Clock
     from reference_impl.domain.presenters import Presenter
     from reference_impl.live.turns import Turns
-    from reference_impl.settings import Limits, Settings
+    from reference_impl.logs import Log
+    from reference_impl.settings import Auth, Limits, Settings
     from reference_impl.store import AgentStore
     from reference_impl.store.commands import CommandStore
 
 BASE: Final = "/api/v1"
 SOCKETS: Final = {"/ws/agent": Role.AGENT, "/ws/dashboard": Role.DASHBOARD, "/ws": None}
-_PUBLIC: Final = ("/health", "/health/ready", "/metrics", "/openapi.json", "/asyncapi.json")
-"""Also under the base path; and `/schemas/`, which the documents refer to."""
+_PUBLIC: Final = (
+    *("/health", "/health/ready", "/metrics", "/openapi.json", "/asyncapi.json"),
+    *("/auth/magic-link", "/auth/verify", "/auth/refresh", "/auth/device/authorize", "/auth/device/token"),
+)
+"""Under the base path and beside it; and `/schemas/`, which the documents refer to."""
 
 
 def make_parts(settings: Settings) -> Parts:
@@ -98,7 +115,12 @@ def make_parts(settings: Settings) -> Parts:
         users=users,
         commands=commands,
         outputs=SqlOutputs(engine, commits, _room(settings.limits)),
-        verifier=JwtVerifier(settings.jwt_secret, settings.auth, users, clock),
+        accounts=SqlAccounts(engine, commits),
+        presets=SqlPresets(engine, commits),
+        constraints=SqlConstraints(engine, commits),
+        audit=SqlAudit(engine, commits, settings.audit, log),
+        mailer=Outbox(settings.mail.outbox) if settings.mail.outbox else Nowhere(log),
+        verifier=JwtVerifier(settings.jwt_secret, settings.auth, users, clock, _keys(settings.auth, clock, log)),
         hub=MemoryHub(),
         presence=MemoryPresence(),
         codec=JsonCodec(clock, ids),
@@ -114,7 +136,18 @@ def make_parts(settings: Settings) -> Parts:
         turn_away=turn_away,
         make_link=AgentLink,
         fail=failure_of,
-        make_routers=(agent_routes, control_routes, command_routes, output_routes, report_routes, system_routes),
+        make_routers=(
+            agent_routes,
+            control_routes,
+            command_routes,
+            output_routes,
+            report_routes,
+            system_routes,
+            auth_routes,
+            preset_routes,
+            constraint_routes,
+            audit_routes,
+        ),
         is_public=_is_public,
         make_desk=_desk,
         make_command_desk=CommandDesk,
@@ -181,11 +214,13 @@ async def _life(core: Core) -> AsyncIterator[None]:
     parts = core.parts
     await parts.database.start()
     for user in parts.settings.users:
-        await parts.users.ensure(user)
+        await parts.users.ensure(user, address_of(user, parts.settings.auth.mail_domain))
     await parts.agents.all_offline(parts.clock.now_ms())  # CON-7: nobody is connected yet
     await core.commands.recover()
+    await parts.audit.forget(parts.clock.now_ms())
     yield
     await core.settle()
+    await parts.audit.flush()
     await parts.agents.flush()
     await parts.database.close()
 
@@ -198,6 +233,12 @@ def _room(limits: Limits) -> Room:
     return Room(limits.history_output, limits.history_traces, limits.history_reports)
 
 
+def _keys(settings: Auth, clock: Clock, log: Log) -> Keys:
+    if settings.jwks_file:
+        return JwkSet(from_file(settings.jwks_file), clock, log)
+    return JwkSet(from_url(settings.jwks_url), clock, log) if settings.jwks_url else NoKeys()
+
+
 def _announcer(parts: Parts) -> Announcer:
     return Announcer(
         parts.hub,
@@ -208,6 +249,7 @@ def _announcer(parts: Parts) -> Announcer:
         parts.telemetry,
         parts.make_pacer,
         enriched=parts.settings.websocket.enrich_status_events,
+        lost=partial(lost, parts),
     )
 
 

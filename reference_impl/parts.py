@@ -11,6 +11,8 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from reference_impl.auth.desk import AccountDesk
+from reference_impl.auth.tokens import Signer
 from reference_impl.live.turns import Turns
 
 if TYPE_CHECKING:
@@ -42,8 +44,12 @@ if TYPE_CHECKING:
     from reference_impl.live.output_desk import OutputDesk
     from reference_impl.live.session import AgentLink, Session
     from reference_impl.logs import Log
+    from reference_impl.mail import Mailer
     from reference_impl.settings import Settings
     from reference_impl.store import AgentStore, Database, UserStore
+    from reference_impl.store.accounts import AccountStore
+    from reference_impl.store.audit import AuditStore
+    from reference_impl.store.belongings import ConstraintStore, PresetStore
     from reference_impl.store.commands import CommandStore
     from reference_impl.store.outputs import OutputStore
     from reference_impl.telemetry import Telemetry
@@ -68,6 +74,11 @@ class Parts:
     users: UserStore
     commands: CommandStore
     outputs: OutputStore
+    accounts: AccountStore
+    presets: PresetStore
+    constraints: ConstraintStore
+    audit: AuditStore
+    mailer: Mailer
     verifier: TokenVerifier
 
     hub: Hub
@@ -116,6 +127,15 @@ class Core:
         self.parts = parts
         self.turns = Turns()
         self.started = parts.clock.monotonic()
+        self.accounts = AccountDesk(
+            parts.accounts,
+            parts.users,
+            parts.mailer,
+            Signer(parts.settings.jwt_secret, parts.settings.auth),
+            parts.clock,
+            parts.ids,
+            parts.settings.auth,
+        )
         self.announcer = parts.make_announcer(parts)
         self.commands = parts.make_command_desk(parts, self.announcer, self.turns, self.background)
         self.control = parts.make_control_desk(parts, self.commands, self.turns)

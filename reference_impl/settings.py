@@ -73,6 +73,10 @@ class Limits(_Group):
     """Commands that an agent has and has not finished (CMD-4)."""
     commands_waiting: int = 1_000
     """Commands that wait for an agent (CMD-5)."""
+    rest_requests_per_s: float = Field(default=2_000, gt=0)
+    """Of each user, and of each address that has no valid token (RATE-1)."""
+    rest_burst_s: float = Field(default=2, gt=0)
+    """The requests of so many seconds may come at once."""
     queue_messages: int = 5_000
     queue_bytes: int = 16 * 1024 * 1024
     """Memory that frames for one client may take while they wait."""
@@ -85,10 +89,39 @@ class Limits(_Group):
 
 
 class Auth(_Group):
-    """How tokens are judged; issuer and audience only where they are set."""
+    """How tokens are judged and given; issuer and audience only where they are set."""
 
     issuer: str | None = None
     audience: str | None = None
+    jwks_file: str | None = None
+    jwks_url: str | None = None
+    """Where the public keys of RS256 and ES256 tokens are; the shared secret signs beside them."""
+    access_ttl_s: float = Field(default=3600, ge=1)
+    refresh_ttl_s: float = Field(default=30 * 86_400, ge=1)
+    link_ttl_s: float = Field(default=900, gt=0)
+    link_url: str = "http://localhost:3000/auth/verify"
+    """The frontend's page that a sign-in mail leads to; `?token=` is added."""
+    mail_domain: str = "example.com"
+    """The users of `users` have addresses there: alice@example.com."""
+    device_ttl_s: float = Field(default=1800, gt=0)
+    device_interval_s: float = Field(default=5, ge=0.001)
+    """Between two polls of a device (RFC 8628, 3.2)."""
+    device_url: str = "http://localhost:3000/device"
+    """The frontend's page where a person types a user code."""
+
+
+class MailBox(_Group):
+    """Where mails go: to a file that holds one JSON object a line, or only into the log."""
+
+    outbox: str | None = None
+
+
+class Audit(_Group):
+    """How long audit entries are kept (AUD-1)."""
+
+    keep_days: int = Field(default=730, ge=1)
+    keep_refusals: int = Field(default=100_000, ge=1)
+    """So many refused authentications, which any stranger can cause."""
 
 
 class Web(_Group):
@@ -118,12 +151,18 @@ class Settings(BaseSettings):
     timings: Timings = Timings()
     limits: Limits = Limits()
     auth: Auth = Auth()
+    mail: MailBox = MailBox()
+    audit: Audit = Audit()
     web: Web = Web()
 
     @property
     def uses_development_secret(self) -> bool:
         """Whether anybody can sign tokens."""
         return self.jwt_secret == DEVELOPMENT_SECRET
+
+    def with_auth(self, given: Mapping[str, float]) -> Settings:
+        """The same with some times of signing in changed."""
+        return self.model_copy(update={"auth": self.auth.model_copy(update=dict(given))})
 
     def with_timings(self, given: Mapping[str, float]) -> Settings:
         """The same with some timings changed."""

@@ -13,6 +13,9 @@ class Principal:
     user_id: str
     expires_at: float
     """Seconds since 1970; the connection must end then, or have a newer token (WSA-5)."""
+    email: str | None = None
+    session_id: str | None = None
+    """The sign-in that the token came from, if this server gave it (TOK-2)."""
 
 
 class TokenVerifier(Protocol):

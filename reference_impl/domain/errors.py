@@ -87,6 +87,12 @@ def agent_offline() -> Refusal:
     return Refusal("AGENT_OFFLINE", "The agent is offline", status=409)
 
 
+def too_many_requests(seconds: int) -> Refusal:
+    """The client is past its allowance; it may come again after so many seconds (RATE-1)."""
+    headers = {"Retry-After": str(seconds)}
+    return Refusal("RATE_LIMIT", "Too many requests", status=429, details={"retryAfter": seconds}, headers=headers)
+
+
 def invalid(sentence: str, errors: Sequence[Mapping[str, str]] = ()) -> Refusal:
     """A REST body or query breaks its schema (VAL-1)."""
     return Refusal("VALIDATION_ERROR", sentence, status=400, details={"errors": list(errors)})

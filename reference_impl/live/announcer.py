@@ -33,6 +33,7 @@ class Announcer:
         make_pacer: Callable[[], Pacer],
         *,
         enriched: bool,
+        lost: Callable[[Agent, str], None] = lambda _agent, _reason: None,
     ) -> None:
         self._hub = hub
         self._presenters = presenters
@@ -42,6 +43,7 @@ class Announcer:
         self._telemetry = telemetry
         self._make_pacer = make_pacer
         self._enriched = enriched
+        self._lost = lost
         self._pacers: dict[str, Pacer] = {}
         self._held: dict[str, tuple[Agent, Timer]] = {}
 
@@ -99,6 +101,7 @@ class Announcer:
         """The agent is gone (DIS-1, DIS-4); what a flood held back goes first, so that nothing is missing (DSH-4)."""
         self.settle(agent.agent_id)
         self._pacers.pop(agent.agent_id, None)
+        self._lost(agent, reason)
         now = self._clock.now_ms()
         self._publish(agent, "AGENT_DISCONNECT", lambda shown: shown.disconnected(agent.agent_id, reason, now))
 

@@ -67,8 +67,18 @@ class Connection:
         self._bytes = 0
         self._batches = False
         self._wake = asyncio.Event()
+        self._may_write = asyncio.Event()
+        self._may_write.set()
         self._writer: asyncio.Task[None] | None = None
         self._last_resort: Timer | None = None
+
+    def hold(self) -> None:
+        """Keep what is sent from now on in the queue, until `release`."""
+        self._may_write.clear()
+
+    def release(self) -> None:
+        """Write what was held back."""
+        self._may_write.set()
 
     def start(self) -> None:
         """Begin to write."""
@@ -146,6 +156,7 @@ class Connection:
                 self._wake.clear()
                 sent = 0
                 while self._queue:
+                    await self._may_write.wait()
                     await self._send({"type": "websocket.send", "text": self._next()})
                     sent += 1
                     if sent % _BURST == 0:

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from reference_impl.domain.catalogue import FROM_CLIENT, KNOWN, ROLE_MESSAGE
 from reference_impl.domain.errors import Refusal, invalid_message
 from reference_impl.live.codec import Envelope, Malformed
+from reference_impl.live.witness import witnessed
 
 if TYPE_CHECKING:
     from reference_impl.domain.vocabulary import Role
@@ -24,7 +25,9 @@ async def dispatch(session: Session, text: str, endpoint: Role | None) -> None:
         envelope = parts.codec.decode(text)
         message_id = envelope.id
         handler = _handler(session, envelope, endpoint)
-        await handler.handle(session, _payload(handler, envelope), message_id)
+        payload = _payload(handler, envelope)
+        async with witnessed(session, envelope):
+            await handler.handle(session, payload, message_id)
     except Malformed as refusal:
         parts.refuse(session, refusal, refusal.message_id)
     except Refusal as refusal:

@@ -12,6 +12,8 @@ from reference_impl.live.connection import Connection, Message, Send
 from reference_impl.live.dispatch import dispatch
 from reference_impl.live.gate import Gate
 from reference_impl.live.session import Session
+from reference_impl.live.witness import turned_away
+from reference_impl.web.witness import origin
 
 if TYPE_CHECKING:
     from reference_impl.auth import Principal
@@ -49,10 +51,13 @@ class SocketEndpoint:
             try:
                 principal, version = await self._admit(scope, headers)
             except Refusal as refusal:
+                await parts.audit.add(turned_away(parts, origin(scope), refusal))
                 parts.turn_away(connection, refusal)
                 await _drain(receive)
                 return
-            await self._serve(Session(self._core, connection, principal, version), receive)
+            session = Session(self._core, connection, principal, version)
+            session.origin = origin(scope)
+            await self._serve(session, receive)
         finally:
             await connection.stop()
 

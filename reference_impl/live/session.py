@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from reference_impl.domain.audit import Origin
 from reference_impl.domain.errors import Refusal, unauthorized
 from reference_impl.domain.subscriptions import Subscriptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from reference_impl.auth import Principal
     from reference_impl.clock import Clock, Timer
@@ -72,6 +73,9 @@ class Session:
         self.link: AgentLink | None = None
         self.dashboard_id = ""
         self.subscriptions = Subscriptions()
+        self.origin = Origin()
+        self.acked: Mapping[str, object] = {}
+        """The last ACK, which says whether the message was accepted and what became of it."""
         self._expiry: Timer | None = None
 
     @property
@@ -91,6 +95,7 @@ class Session:
     def ack(self, message_id: str | None, **more: object) -> None:
         """Accept a message (ACK-1)."""
         body: dict[str, object] = {"success": True, **more}
+        self.acked = body
         if message_id is not None:
             body["messageId"] = message_id
         self.connection.send("ACK", body)

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from reference_impl.domain.errors import agent_not_found
 from reference_impl.domain.vocabulary import AgentStatus, AgentType, is_agent_id
 from reference_impl.rest.caller import User, Version, json_body
-from reference_impl.rest.path import AgentId  # noqa: TC001 - FastAPI reads the annotations
+from reference_impl.rest.path import AgentId
 from reference_impl.rest.query import Limit, Offset, any_case, one_of
 from reference_impl.store import AgentQuery
 from reference_impl.web.answers import listing, success

@@ -9,6 +9,7 @@ from typing import Annotated, Final
 
 from fastapi import Depends, Request
 
+from reference_impl.auth import Principal
 from reference_impl.domain.errors import Refusal, invalid
 
 _OBJECT: Final = "must be an object"
@@ -17,6 +18,11 @@ _OBJECT: Final = "must be an object"
 async def _user(request: Request) -> str:
     user: str = request.state.principal.user_id
     return user
+
+
+async def _caller(request: Request) -> Principal:
+    caller: Principal = request.state.principal
+    return caller
 
 
 async def _version(request: Request) -> int:
@@ -39,5 +45,6 @@ async def optional_json_body(request: Request) -> None:
             raise invalid(f"The request is wrong at the body: {_OBJECT}", [{"pointer": "", "message": _OBJECT}])
 
 
+Caller = Annotated[Principal, Depends(_caller)]
 User = Annotated[str, Depends(_user)]
 Version = Annotated[int, Depends(_version)]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
-from starlette.responses import Response  # noqa: TC002 - FastAPI reads the annotations
+from starlette.responses import Response
 
 from reference_impl.domain.command_messages import Content, Limits, Priority
 from reference_impl.domain.commands import Wish
@@ -15,7 +15,7 @@ from reference_impl.domain.messages import Payload
 from reference_impl.domain.vocabulary import AGENT_ID, CommandStatus, CommandType
 from reference_impl.rest.caller import User, json_body
 from reference_impl.rest.path import CommandId, is_uuid
-from reference_impl.rest.query import AgentIdFilter, Limit, Offset  # noqa: TC001 - FastAPI reads the annotations
+from reference_impl.rest.query import AgentIdFilter, Limit, Offset
 from reference_impl.rest.reason import Reason, WithReason, reason_in
 from reference_impl.store.commands import CommandQuery
 from reference_impl.web.answers import listing, success

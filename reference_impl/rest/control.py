@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from fastapi import APIRouter
-from starlette.responses import Response  # noqa: TC002 - FastAPI reads the annotations
+from starlette.responses import Response
 
 from reference_impl.domain.errors import agent_not_found
 from reference_impl.domain.times import rfc3339
 from reference_impl.domain.vocabulary import ControlAction, is_agent_id
-from reference_impl.rest.caller import User  # noqa: TC001 - FastAPI reads the annotations
-from reference_impl.rest.path import AgentId  # noqa: TC001 - FastAPI reads the annotations
+from reference_impl.rest.caller import User
+from reference_impl.rest.path import AgentId
 from reference_impl.rest.reason import Reason, WithReason, reason_in
 from reference_impl.web.answers import success
 from reference_impl.web.operations import operation, schema

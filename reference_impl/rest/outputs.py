@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import orjson
 from fastapi import APIRouter, Query
-from starlette.responses import Response  # noqa: TC002 - FastAPI reads the annotations
+from starlette.responses import Response
 
 from reference_impl.domain.forest import Weaver, preorder
 from reference_impl.domain.presenters.outputs import chunk_shown, trace_shown
 from reference_impl.domain.vocabulary import StreamType, is_agent_id
-from reference_impl.rest.caller import User  # noqa: TC001
+from reference_impl.rest.caller import User
 from reference_impl.rest.pages import page, written
-from reference_impl.rest.path import AgentId, CommandId  # noqa: TC001
+from reference_impl.rest.path import AgentId, CommandId
 from reference_impl.rest.query import CommandIdFilter, Moment, Offset, OutputLimit
 from reference_impl.store.outputs import OutputQuery, grouped
 from reference_impl.web.operations import operation, schema

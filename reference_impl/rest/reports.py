@@ -11,10 +11,10 @@ from starlette.responses import Response
 
 from reference_impl.domain.presenters.outputs import report_shown
 from reference_impl.domain.vocabulary import ReportStatus
-from reference_impl.rest.caller import User  # noqa: TC001 - FastAPI reads the annotations
+from reference_impl.rest.caller import User
 from reference_impl.rest.pages import page
-from reference_impl.rest.path import ReportId  # noqa: TC001
-from reference_impl.rest.query import AgentIdFilter, Limit, Offset  # noqa: TC001
+from reference_impl.rest.path import ReportId
+from reference_impl.rest.query import AgentIdFilter, Limit, Offset
 from reference_impl.store.outputs import ReportQuery
 from reference_impl.web.answers import success
 from reference_impl.web.operations import operation, schema

@@ -6,11 +6,11 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from fastapi import APIRouter
-from starlette.responses import Response  # noqa: TC002 - FastAPI reads the annotations
+from starlette.responses import Response
 
 from reference_impl.domain.times import rfc3339
 from reference_impl.domain.vocabulary import AgentStatus, CommandStatus
-from reference_impl.rest.caller import User  # noqa: TC001 - FastAPI reads the annotations
+from reference_impl.rest.caller import User
 from reference_impl.web.answers import success
 from reference_impl.web.operations import operation, schema
 

@@ -85,8 +85,14 @@ class UserStore(Protocol):
     async def exists(self, user_id: str) -> bool:
         """Whether there is such a user (AUTH-1)."""
 
-    async def ensure(self, user_id: str) -> None:
-        """Make the user, if there is none yet."""
+    async def ensure(self, user_id: str, email: str | None = None) -> None:
+        """Make the user, if there is none yet; the address is kept where none is known."""
+
+    async def by_email(self, email: str) -> str | None:
+        """The user with this address, in any case; of several the oldest (TOK-4)."""
+
+    async def email_of(self, user_id: str) -> str | None:
+        """The user's address, if one is known."""
 
 
 class Database(Protocol):

@@ -130,15 +130,33 @@ class SqlUsers:
             self._seen.add(user_id)
         return found is not None
 
-    async def ensure(self, user_id: str) -> None:
+    async def by_email(self, email: str) -> str | None:
+        """The user with this address; of several the oldest."""
+        found = select(users.c.id).where(func.lower(users.c.email) == email.lower())
+        async with self._engine.connect() as connection:
+            oldest = found.order_by(users.c.created_at, users.c.id).limit(1)
+            user_id: str | None = (await connection.execute(oldest)).scalar()
+        return user_id
+
+    async def email_of(self, user_id: str) -> str | None:
+        """The user's address."""
+        async with self._engine.connect() as connection:
+            found = select(users.c.email).where(users.c.id == user_id)
+            email: str | None = (await connection.execute(found)).scalar()
+        return email
+
+    async def ensure(self, user_id: str, email: str | None = None) -> None:
         """Make the user, if there is none yet."""
         if user_id in self._seen:
             return
-        row = {"id": user_id, "email": None, "created_at": self._clock.now_ms()}
+        row = {"id": user_id, "email": email, "created_at": self._clock.now_ms()}
+        known = update(users).where(users.c.id == user_id, users.c.email.is_(None)).values(email=email)
         insert = _insert(self._engine.dialect.name)(users).values(row).on_conflict_do_nothing()
 
         async def write(connection: AsyncConnection) -> None:
-            await connection.execute(insert)
+            made = (await connection.execute(insert)).rowcount
+            if email is not None and not made:
+                await connection.execute(known)
 
         await self._commits.write(write)
         self._seen.add(user_id)

@@ -1,17 +1,22 @@
-"""The way in, in this order: request id, token, version, size; then the routes (AUTH-3, VER-1, VAL-5)."""
+"""The way in, in this order: request id, token, rate, version, size; then the routes (AUTH-3, RATE-1, VER-1, VAL-5)."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final
 
 from starlette.datastructures import Headers, MutableHeaders
 
 from reference_impl.auth.tokens import bearer
-from reference_impl.domain.errors import Refusal, unauthorized
+from reference_impl.domain.allowance import Allowance
+from reference_impl.domain.audit import CHANGING
+from reference_impl.domain.errors import Refusal, too_many_requests, unauthorized
+from reference_impl.web.witness import Witness
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from reference_impl.auth import Principal
     from reference_impl.parts import Parts
 
 _REQUEST_ID: Final = "X-Request-Id"
@@ -26,6 +31,8 @@ class Admission:
     def __init__(self, app: ASGIApp, parts: Parts) -> None:
         self._app = app
         self._parts = parts
+        limits = parts.settings.limits
+        self._allowance = Allowance(limits.rest_requests_per_s, limits.rest_burst_s)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; a fault of ours becomes a 500 without a word about the inside (ENV-4)."""
@@ -33,24 +40,27 @@ class Admission:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        answer = _Labelled(send, _request_id(headers, self._parts), headers.get(_VERSION))
+        request_id = _request_id(headers, self._parts)
+        answer = _Labelled(send, request_id, headers.get(_VERSION))
+        witness = Witness(answer, scope, self._parts, request_id)
         try:
-            await self._serve(scope, headers, receive, answer)
+            await self._serve(scope, headers, receive, answer, witness)
         except Exception as error:
             if not isinstance(error, Refusal):
                 self._parts.log.exception("request_failed", path=scope["path"])
                 error = Refusal("INTERNAL_ERROR", "The server failed to answer", status=500)
             if answer.started:
                 raise
-            await self._parts.fail(error).response()(scope, receive, answer)
+            await self._parts.fail(error).response()(scope, receive, witness)
 
-    async def _serve(self, scope: Scope, headers: Headers, receive: Receive, answer: _Labelled) -> None:
+    async def _serve(
+        self, scope: Scope, headers: Headers, receive: Receive, answer: _Labelled, witness: Witness
+    ) -> None:
         state = scope.setdefault("state", {})
         if not self._parts.is_public(scope["path"]):
-            token = bearer(headers.get("authorization"))
-            if token is None:
-                raise unauthorized("A bearer token is required")
-            state["principal"] = await self._parts.verifier.verify(token)
+            state["principal"] = await self._caller(scope, headers)
+        elif scope["method"] in CHANGING:  # who reads health, metrics and documents is not counted
+            self._count(_address(scope))
         wanted = headers.get(_VERSION, "1").strip()
         versions = {str(version): version for version in self._parts.presenters}
         if wanted not in versions:
@@ -58,7 +68,25 @@ class Admission:
         answer.version = wanted
         state["version"] = versions[wanted]
         body = await _body(receive, headers, self._parts.settings.limits.body_bytes)
-        await self._app(scope, _replay(body, receive), answer)
+        await self._app(scope, _replay(body, receive), witness)
+
+    async def _caller(self, scope: Scope, headers: Headers) -> Principal:
+        """Judge the token; a caller counts as the user, whoever has no good token as the address (RATE-1)."""
+        token = bearer(headers.get("authorization"))
+        try:
+            if token is None:
+                raise unauthorized("A bearer token is required")
+            principal = await self._parts.verifier.verify(token)
+        except Refusal:
+            self._count(_address(scope))
+            raise
+        self._count(f"user {principal.user_id}")
+        return principal
+
+    def _count(self, client: str) -> None:
+        wait = self._allowance.wait(client, self._parts.clock.monotonic())
+        if wait > 0:
+            raise too_many_requests(math.ceil(wait))
 
 
 class _Labelled:
@@ -77,6 +105,11 @@ class _Labelled:
             headers[_REQUEST_ID] = self._request_id
             headers[_VERSION] = self.version or "1"
         await self._send(message)
+
+
+def _address(scope: Scope) -> str:
+    client = scope.get("client")
+    return f"address {client[0] if client else ''}"
 
 
 def _request_id(headers: Headers, parts: Parts) -> str:
