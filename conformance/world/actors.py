@@ -138,7 +138,9 @@ class Agent:
         } | fields
         return await (self.link.ask if answered else self.link.send)("TERMINAL_OUTPUT", payload)
 
-    async def traces(self, command: str, name: str = "Think", /, *, parent: str | None = None, **fields: Any) -> Frame:
+    async def traces(
+        self, command: str, name: str = "Think", /, *, parent: str | None = None, answered: bool = True, **fields: Any
+    ) -> Frame:
         """TRACE_EVENT of a fresh traceId, if none is given; waits for its answer."""
         usual = {
             "commandId": command,
@@ -150,7 +152,7 @@ class Agent:
             "content": {"tool": "grep", "arguments": ["-r", name]},
             "startedAt": int(time.time() * 1000),
         }
-        return await self.link.ask("TRACE_EVENT", usual | fields)
+        return await (self.link.ask if answered else self.link.send)("TRACE_EVENT", usual | fields)
 
     async def reports(self, command: str, **fields: Any) -> Frame:
         """INVESTIGATION_REPORT of a fresh reportId, if none is given; waits for its answer."""
