@@ -47,6 +47,8 @@ class Contract:
     shapes: Shapes
     causes: dict[str, Any]
     """AsyncAPI's `x-conformance.causes`: what follows what, within which time."""
+    machines: dict[str, Any]
+    """AsyncAPI's `x-conformance.machines`: the states of connections, agents and commands, and the steps between them."""
 
     @property
     def samples(self) -> Samples:
@@ -107,6 +109,7 @@ def load_contract() -> Contract:
             messages=read_messages(asyncapi),
             shapes=Shapes(schemas | operation_schemas(openapi)),
             causes=asyncapi["x-conformance"]["causes"],
+            machines=asyncapi["x-conformance"]["machines"],
         )
     except (OSError, KeyError, ValueError, yaml.YAMLError) as error:
         raise ContractError(f"the contract in {place} cannot be read: {type(error).__name__}: {error}") from error

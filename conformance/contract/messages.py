@@ -20,6 +20,8 @@ class Message:
     """The payload schema's path below `contracts/schemas/`."""
     answer: str | None
     """What the contract answers it by: ACK, PONG, …; None when it needs no answer."""
+    capability: str | None = None
+    """The promise it belongs to."""
 
 
 def _payload_schema(message: dict[str, Any]) -> str:
@@ -35,6 +37,7 @@ def read_messages(document: dict[str, Any]) -> dict[str, Message]:
     found = {}
     for key, entry in document["components"]["messages"].items():
         side = key.split(".", 1)[0]
-        answer = (entry.get("x-conformance") or {}).get("answer") or {}
-        found[key] = Message(key, side, entry["name"], _payload_schema(entry), answer.get("by"))
+        more = entry.get("x-conformance") or {}
+        answer = (more.get("answer") or {}).get("by")
+        found[key] = Message(key, side, entry["name"], _payload_schema(entry), answer, more.get("capability"))
     return found

@@ -94,17 +94,17 @@ class Shapes:
     """All schemas of the contract, compiled when first asked for."""
 
     def __init__(self, schemas: Mapping[str, Any]) -> None:
-        self._schemas = schemas
+        self.documents = schemas
         self._fast: dict[str, jsonschema_rs.Draft202012Validator] = {}
         self._slow: dict[str, Validator] = {}
 
     @cached_property
     def _fast_registry(self) -> jsonschema_rs.Registry:
-        return jsonschema_rs.Registry([(BASE + name, schema) for name, schema in self._schemas.items()])
+        return jsonschema_rs.Registry([(BASE + name, schema) for name, schema in self.documents.items()])
 
     def schema(self, name: str) -> Any:
         """The schema at `schemas/<name>`, as it is written."""
-        return self._schemas[name]
+        return self.documents[name]
 
     def violations(self, name: str, value: Any) -> list[Violation]:
         """How `value` breaks the schema at `schemas/<name>`; empty when it does not. Raises `Disagreement`."""
@@ -151,4 +151,4 @@ class Shapes:
         from referencing import Registry, Resource  # noqa: PLC0415 - only once something is wrong
 
         registry: Registry[Any] = Registry()
-        return registry.with_resources([(BASE + n, Resource.from_contents(s)) for n, s in self._schemas.items()])
+        return registry.with_resources([(BASE + n, Resource.from_contents(s)) for n, s in self.documents.items()])

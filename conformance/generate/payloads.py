@@ -1,0 +1,123 @@
+"""Payloads of client messages, enumerated from their schemas: valid ones, and broken ones.
+
+The enumeration is schemathesis' own: each message is a POST body of a synthetic OpenAPI document, and its coverage phase
+walks every keyword, enumerated value and optional field, the same way each time. This module is the only one that knows
+that library's inside. What it gives is checked against our own validator before it is used as evidence.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from schemathesis.generation import GenerationMode
+    from schemathesis.schemas import APIOperation, BaseSchema
+
+    from conformance.contract import Contract
+    from conformance.contract.shapes import Shapes
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """One generated value for a message's payload."""
+
+    value: Any
+    breaks: str = ""
+    """What it was made to break, in the generator's words; empty when it is valid."""
+
+
+def valid_payloads(contract: Contract, schema: str) -> tuple[Payload, ...]:
+    """Valid values that together reach each keyword, enumerated value and optional field of a schema."""
+    return _enumerated(contract.shapes, schema)[0]
+
+
+def broken_payloads(contract: Contract, schema: str) -> tuple[Payload, ...]:
+    """Values that break the schema."""
+    return _enumerated(contract.shapes, schema)[1]
+
+
+@lru_cache(maxsize=256)
+def _enumerated(shapes: Shapes, schema: str) -> tuple[tuple[Payload, ...], tuple[Payload, ...]]:
+    from schemathesis.generation import GenerationMode  # noqa: PLC0415 - slow, and most runs do without
+
+    operation = _document(shapes)[_path(schema)]["POST"]
+    accepts = shapes.accepts
+    valid = [p for p in _cases(operation, GenerationMode.POSITIVE) if accepts(schema, p.value)]
+    broken = [p for p in _cases(operation, GenerationMode.NEGATIVE) if not accepts(schema, p.value)]
+    return tuple(valid), tuple(broken)
+
+
+def _cases(operation: APIOperation[Any, Any], mode: GenerationMode) -> Iterator[Payload]:
+    owner: Any = operation.schema
+    config = owner.config.generation_for(operation=operation)
+    for case in owner.iter_coverage_cases(operation, generation_modes=[mode], generation_config=config):
+        data = case.meta.phase.data
+        if case.method == "POST" and case.media_type == "application/json":
+            yield Payload(case.body, data.description if mode.is_negative else "")
+
+
+@lru_cache(maxsize=4)
+def _document(shapes: Shapes) -> BaseSchema:
+    """Every schema of the contract as the body of an operation of its own."""
+    import schemathesis  # noqa: PLC0415 - slow, and most runs do without
+
+    documents = shapes.documents
+    paths = {
+        _path(name): {
+            "post": {
+                "requestBody": {"content": {"application/json": {"schema": {"$ref": _reference(name)}}}},
+                "responses": {"200": {"description": "taken"}},
+            }
+        }
+        for name in documents
+    }
+    schemas = {_key(name): _rewritten(document, name) for name, document in documents.items()}
+    loaded: BaseSchema = schemathesis.openapi.from_dict(
+        {
+            "openapi": "3.1.0",
+            "info": {"title": "messages", "version": "1"},
+            "paths": paths,
+            "components": {"schemas": schemas},
+        }
+    )
+    return loaded
+
+
+def _rewritten(node: Any, name: str) -> Any:
+    """The same schema with references into the synthetic document."""
+    if isinstance(node, list):
+        return [_rewritten(item, name) for item in node]
+    if not isinstance(node, dict):
+        return node
+    return {
+        key: _moved(value, name) if key == "$ref" else _rewritten(value, name)
+        for key, value in node.items()
+        if key not in {"$id", "$schema"}
+    }
+
+
+def _moved(reference: str, name: str) -> str:
+    file, _, pointer = reference.partition("#")
+    return _reference(posixpath.normpath(posixpath.join(posixpath.dirname(name), file)) if file else name) + pointer
+
+
+def _reference(name: str) -> str:
+    return f"#/components/schemas/{_key(name)}"
+
+
+def _key(name: str) -> str:
+    return name.removesuffix(".json").replace("/", "__")
+
+
+def _path(name: str) -> str:
+    return f"/{_key(name)}"
+
+
+def bound(value: Mapping[str, Any], **fields: Any) -> dict[str, Any]:
+    """A payload with the ids in it that the conversation needs; fields it does not have stay away."""
+    return {**value, **{name: given for name, given in fields.items() if name in value}}

@@ -1,0 +1,244 @@
+"""What may happen next: a small model of connections, agents and commands, from the contract's machines and causes.
+
+It is pure and knows no backend: it follows what the contract's `x-conformance` says of each cause. What is drawn from
+it need not be legal: a move that a machine forbids is offered too, marked as such, for its refusal is part of the
+contract. Nothing is judged by the model; rules judge what was seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from conformance.contract import Contract
+    from conformance.contract.messages import Message
+
+ABSENT, OFFLINE = "ABSENT", "OFFLINE"
+CANCELS = {"dashboard.cancel", "rest.cancel"}
+STOPS = {"dashboard.emergency-stop", "rest.emergency-stop"}
+LEFT = "dashboard.left"
+ROLES = {"AGENT_CONNECT", "DASHBOARD_INIT"}
+BY_MESSAGE_OF_DASHBOARD = ("COMMAND_REQUEST", "AGENT_CONTROL")
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """Who takes part: each actor's name and the number of its user."""
+
+    agents: Mapping[str, int]
+    dashboards: Mapping[str, int]
+    users: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One thing that an actor can do next."""
+
+    cause: str
+    actor: str
+    """agent-1, dashboard-1, or user-0 for a REST client."""
+    agent: str = ""
+    """The agent that it is about."""
+    command: str = ""
+    """The command that it is about, or makes."""
+    legal: bool = True
+    """Whether the contract lets it succeed."""
+
+
+@dataclass(slots=True)
+class Command:
+    """A command as the script has brought it along."""
+
+    agent: str
+    user: int
+    state: str = "QUEUED"
+    sequence: int = 0
+    """The last sequence of its terminal output."""
+
+
+@dataclass
+class Model:
+    """The world as it is after some moves."""
+
+    contract: Contract
+    cast: Cast
+    withheld: frozenset[str] = frozenset()
+    destructive: bool = False
+    agents: dict[str, str] = field(init=False)
+    """Agent → its state in the machine `agent`."""
+    connected: set[str] = field(default_factory=set)
+    ready: set[str] = field(default_factory=set)
+    commands: dict[str, Command] = field(default_factory=dict)
+    session: dict[str, int] = field(default_factory=dict)
+    """Agent → the last sequence of its session output on this connection."""
+
+    def __post_init__(self) -> None:
+        self.agents = dict.fromkeys(self.cast.agents, ABSENT)
+
+    def user(self, actor: str) -> int:
+        """The number of an actor's user."""
+        if actor.startswith("user-"):
+            return int(actor.removeprefix("user-"))
+        return self.cast.agents.get(actor, self.cast.dashboards.get(actor, 0))
+
+    def moves(self) -> list[Move]:
+        """Everything that can be tried now; a forbidden move only where no other reading of it is allowed."""
+        found = list(self._tried())
+        legal = {self._said(move) for move in found if move.legal}
+        return [m for m in found if m.legal or (m.agent and self.kind(m) not in ROLES and self._said(m) not in legal)]
+
+    def kind(self, move: Move) -> str:
+        """The message type, the operation, or the word for an end, that a move consists of."""
+        on = self._on(move)
+        return self.contract.messages[on["message"]].type if "message" in on else on.get("operation", "close")
+
+    def _on(self, move: Move) -> Mapping[str, Any]:
+        cause = self.contract.causes.get(move.cause)
+        return cause["on"] if cause else {}
+
+    def _said(self, move: Move) -> tuple[str, ...]:
+        on = self._on(move)
+        return (self.kind(move), str(on.get("where")), move.actor, move.agent, move.command)
+
+    def _tried(self) -> Iterator[Move]:
+        for name, cause in self.contract.causes.items():
+            on = cause["on"]
+            if "message" in on:
+                yield from self._saying(name, on)
+            elif "operation" in on:
+                yield from self._calling(name, on)
+            elif "close" in on:
+                yield from (Move(name, actor, actor) for actor in sorted(self.connected))
+        yield from (Move(LEFT, actor) for actor in sorted(self.ready))
+
+    def _saying(self, name: str, on: Mapping[str, Any]) -> Iterator[Move]:
+        message = self.contract.messages[on["message"]]
+        if message.capability in self.withheld or (name in STOPS and not self.destructive):
+            return
+        actors = self.cast.agents if message.side == "from-agent" else self.cast.dashboards
+        for actor in actors:
+            if self._is_in(actor, message, on["state"]):
+                yield from self._judged(name, self._bound(name, actor, message))
+
+    def _is_in(self, actor: str, message: Message, state: str) -> bool:
+        """Whether the actor's connection is in a state; AGENT_CONNECT opens a new one whenever it likes."""
+        is_open = actor in self.connected or actor in self.ready
+        return not is_open or message.type == "AGENT_CONNECT" if state == "opened" else is_open
+
+    def _bound(self, name: str, actor: str, message: Message) -> Iterator[Move]:
+        properties = self.contract.shapes.documents[message.schema].get("properties", {})
+        if message.type in BY_MESSAGE_OF_DASHBOARD:
+            made = f"command-{len(self.commands) + 1}" if message.type == "COMMAND_REQUEST" else ""
+            yield from (Move(name, actor, agent, made) for agent in self.agents)
+        elif "commandId" in properties:
+            own = actor if message.side == "from-agent" else ""
+            yield from (Move(name, actor, own or c.agent, command) for command, c in self.commands.items())
+            if message.type == "TERMINAL_OUTPUT":
+                yield Move(name, actor, actor)
+        else:
+            yield Move(name, actor, actor if message.side == "from-agent" else "")
+
+    def _calling(self, name: str, on: Mapping[str, Any]) -> Iterator[Move]:
+        operation = self.contract.operations[on["operation"]]
+        if operation.capability in self.withheld or (name in STOPS and not self.destructive):
+            return
+        for user in range(self.cast.users):
+            actor = f"user-{user}"
+            if "{agentId}" in operation.path:
+                bound = [Move(name, actor, agent) for agent in self.agents]
+            elif "{commandId}" in operation.path:
+                bound = [Move(name, actor, c.agent, command) for command, c in self.commands.items()]
+            elif on["operation"] == "createCommand":
+                made = f"command-{len(self.commands) + 1}"
+                bound = [Move(name, actor, agent, made) for agent in self.agents]
+            else:
+                bound = [Move(name, actor)]
+            yield from self._judged(name, iter(bound))
+
+    def _judged(self, name: str, moves: Iterator[Move]) -> Iterator[Move]:
+        given = GIVEN.get(self.contract.causes[name]["on"].get("given", ""))
+        for move in moves:
+            fits = (given is None or given(self, move)) and self._is_own(move)
+            yield Move(name, move.actor, move.agent, move.command, fits and self._allowed(move))
+
+    def _is_own(self, move: Move) -> bool:
+        user = self.user(move.actor)
+        command = self.commands.get(move.command)
+        others = move.agent and self.cast.agents[move.agent] != user
+        return not others and (command is None or (command.agent == move.agent and command.user == user))
+
+    def _allowed(self, move: Move) -> bool:
+        """Whether the machines have a step for it from where agent and command are."""
+        command = self.commands.get(move.command)
+        if move.agent and not self._has_step("agent", move.cause, self.agents[move.agent]):
+            return False
+        if move.agent and self.agents[move.agent] == ABSENT and not self._names("agent", move.cause):
+            return False
+        return command is None or self._has_step("command", move.cause, command.state)
+
+    def _names(self, machine: str, cause: str) -> bool:
+        return any(step["on"] == cause for step in self.contract.machines[machine]["transitions"])
+
+    def _has_step(self, machine: str, cause: str, state: str) -> bool:
+        """Whether the machine has this step from a state, or does not concern itself with the cause."""
+        return not self._names(machine, cause) or self._step(machine, cause, state) is not None
+
+    def _step(self, machine: str, cause: str, state: str) -> str | None:
+        steps = self.contract.machines[machine]["transitions"]
+        return next((s["to"] for s in steps if s["on"] == cause and s["from"] == state), None)
+
+    def take(self, move: Move) -> None:
+        """The world after a move."""
+        kind = self.kind(move)
+        if kind == "AGENT_CONNECT":
+            self.connected.add(move.actor)
+            self.session[move.actor] = 0
+        elif kind == "DASHBOARD_INIT":
+            self.ready.add(move.actor)
+        elif kind == "close":
+            self.connected.discard(move.actor)
+            self.ready.discard(move.actor)
+            self._end(move.actor, {"EXECUTING": "FAILED"})
+        if not move.legal:
+            return
+        if move.agent:
+            self.agents[move.agent] = (
+                self._step("agent", move.cause, self.agents[move.agent]) or self.agents[move.agent]
+            )
+        if kind in {"COMMAND_REQUEST", "createCommand"}:
+            self.commands[move.command] = Command(move.agent, self.user(move.actor))
+        elif kind == "deleteAgent":
+            self._end(move.agent, dict.fromkeys(("QUEUED", "EXECUTING"), "CANCELLED"))
+        elif command := self.commands.get(move.command):
+            step = "command.cancelled" if move.cause in CANCELS else move.cause
+            command.state = self._step("command", step, command.state) or command.state
+        if move.cause in STOPS:
+            for agent, user in self.cast.agents.items():
+                if user == self.user(move.actor):
+                    self._end(agent, dict.fromkeys(("QUEUED", "EXECUTING"), "CANCELLED"))
+
+    def _end(self, agent: str, to: Mapping[str, str]) -> None:
+        """What becomes of an agent's commands."""
+        for command in self.commands.values():
+            if command.agent == agent:
+                command.state = to.get(command.state, command.state)
+
+
+def _not_started(model: Model, move: Move) -> bool:
+    return move.command in model.commands and model.commands[move.command].state == "QUEUED"
+
+
+GIVEN: Mapping[str, Callable[[Model, Move], bool]] = {
+    "same-agent": lambda _m, _move: True,
+    "agent-has-connection": lambda m, move: move.agent in m.connected,
+    "agent-has-no-connection": lambda m, move: move.agent not in m.connected and m.agents.get(move.agent) != ABSENT,
+    "not-replaced": lambda _m, _move: True,
+    "new-command-id": lambda m, move: move.command not in m.commands,
+    "command-not-started": _not_started,
+    "command-executing": lambda m, move: move.command in m.commands and m.commands[move.command].state == "EXECUTING",
+    "user-id-not-of-token": lambda _m, _move: False,
+}
+"""The conditions of `x-conformance`, by name; what a script says itself (a token) is decided where it is drawn."""

@@ -1,0 +1,185 @@
+"""Plays a script on a live backend. What happens is on the timeline; rules judge it, the player never does."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from conformance import reading
+
+if TYPE_CHECKING:
+    from conformance.sequences.draw import Script, Step
+    from conformance.timeline import Frame
+    from conformance.world.actors import Agent
+    from conformance.world.link import Link
+    from conformance.world.user import User
+    from conformance.world.world import World
+
+DELIVERY_SECONDS = 1.0
+FROM_AGENT = ("COMMAND_ACK", "COMMAND_COMPLETE")
+CREATED = 201
+
+
+async def play(world: World, script: Script) -> None:
+    """Plays the steps in order, those written together at the same time, and looks at everything at the end."""
+    stage = _Stage(world, script)
+    for step in script["steps"]:
+        if "together" in step:
+            await asyncio.gather(*(stage.act(part) for part in step["together"]))
+        else:
+            await stage.act(step)
+    await stage.look()
+
+
+class UnknownError(Exception):
+    """A step speaks of something that has not come about."""
+
+
+class _Stage:
+    """The actors of one script, and what its names stand for."""
+
+    def __init__(self, world: World, script: Script) -> None:
+        self._world = world
+        self._users: dict[str, int] = {**script["agents"], **script["dashboards"]}
+        self._agents: dict[str, Agent] = {name: world.user(user).new_agent() for name, user in script["agents"].items()}
+        self._links: dict[str, Link] = {}
+        self._commands: dict[str, str] = {}
+        self._targets: dict[str, str] = {}
+        """Command id → the name of its agent."""
+        self._space = uuid.UUID(int=world.random.getrandbits(128), version=4)
+
+    def _user(self, actor: str) -> User:
+        number = int(actor.removeprefix("user-")) if actor.startswith("user-") else self._users[actor]
+        return self._world.user(number)
+
+    async def act(self, step: Step) -> None:
+        """One step; what cannot be done any more, because a step before it failed, is noted and left out."""
+        try:
+            if "say" in step:
+                await self._say(step)
+            elif "call" in step:
+                await self._call(step)
+            else:
+                await self._end(step)
+        except UnknownError as unknown:
+            self._world.recorder.note("left-out", step=step["cause"], why=str(unknown))
+
+    async def _say(self, step: Step) -> None:
+        actor, kind = step["actor"], step["say"]
+        if kind in {"AGENT_CONNECT", "DASHBOARD_INIT"}:
+            await self._open(step)
+        link = self._links.get(actor)
+        if link is None or not link.is_open:
+            raise UnknownError(f"{actor} has no connection")
+        payload = self._resolved(step["payload"])
+        if kind in FROM_AGENT and self._targets.get(payload["commandId"]) == actor:
+            await self._delivered(link, payload["commandId"])
+        sent = await link.send(kind, payload)
+        answer = await self._answered(actor, link, sent)
+        if "makes" in step and answer is not None and answer.kind == "ACK":
+            self._make(step, answer.payload.get("commandId"))
+
+    def _make(self, step: Step, command: Any) -> None:
+        """A step has made a command."""
+        if isinstance(command, str):
+            self._commands[step["makes"]["command"]] = command
+            self._targets[command] = step["makes"]["agent"]
+
+    async def _open(self, step: Step) -> None:
+        """A fresh socket, where the message opens one: always for an agent, for a dashboard that has none."""
+        actor, user = step["actor"], self._user(step["actor"])
+        role = "agent" if step["say"] == "AGENT_CONNECT" else "dashboard"
+        link = self._links.get(actor)
+        again = step["cause"] in {"agent.connected-again", "dashboard.init-again"}
+        if again and link is not None and link.is_open:
+            return
+        self._links[actor] = await user.socket(role)
+
+    async def _answered(self, actor: str, link: Link, sent: Frame) -> Frame | None:
+        kinds = {
+            "DASHBOARD_INIT": ("dashboard:connected",),
+            "AGENT_HEARTBEAT": ("SERVER_HEARTBEAT",),
+            "PING": ("PONG",),
+        }.get(sent.type, ())
+        if sent.type == "PONG":
+            return None
+        answer = await link.answer(sent, *kinds, expected=False)
+        if sent.type == "AGENT_CONNECT" and answer is not None:
+            given = answer.payload.get("agentId")
+            agent = self._agents[actor]
+            agent.id = given if isinstance(given, str) and given else agent.id
+            agent.link = link
+            self._user(actor).made(agent.id)
+        return answer
+
+    async def _delivered(self, link: Link, command: str) -> None:
+        """An agent speaks of its command once it has it."""
+        found = await link.until(
+            "COMMAND_REQUEST",
+            within=DELIVERY_SECONDS,
+            where=lambda frame: frame.payload.get("commandId") == command,
+            expected=False,
+        )
+        if found is None:
+            raise UnknownError("its command was not delivered on this connection")
+
+    async def _call(self, step: Step) -> None:
+        rest = self._user(step["actor"]).rest
+        operation = self._world.site.contract.operations[step["call"]]
+        path = operation.path
+        for name, value in self._resolved(step["path"]).items():
+            path = path.replace(f"{{{name}}}", value)
+        if "{" in path:
+            raise UnknownError("the path names something unknown")
+        options = {"body": self._resolved(step["body"])} if "body" in step else {}
+        answer = await rest.call(operation.method, path, **options)
+        if step["call"] == "createCommand" and answer.status == CREATED:
+            self._make(step, (reading.one(answer.value) or {}).get("id"))
+
+    async def _end(self, step: Step) -> None:
+        link = self._links.get(step["actor"])
+        if link is None or not link.is_open:
+            raise UnknownError(f"{step['actor']} has no connection")
+        await (link.close() if step["do"] == "leave" else link.drop())
+
+    def _resolved(self, value: Any) -> Any:
+        """The value with every reference in it replaced."""
+        if isinstance(value, list):
+            return [self._resolved(item) for item in value]
+        if not isinstance(value, dict):
+            return value
+        if len(value) == 1 and (name := next(iter(value))).startswith("$"):
+            return self._named(name, value[name])
+        return {key: self._resolved(inner) for key, inner in value.items()}
+
+    def _named(self, what: str, name: Any) -> Any:
+        match what:
+            case "$agent":
+                return self._agents[name].id
+            case "$uuid" | "$new":
+                return str(uuid.uuid5(self._space, name))
+            case "$subject":
+                return self._world.site.keyring.subject(self._world.user(name).name)
+            case "$token":
+                return self._world.site.keyring.token(self._world.user(name).name)
+            case "$command" if name in self._commands:
+                return self._commands[name]
+        raise UnknownError(f"there is no {name}")
+
+    async def look(self) -> None:
+        """Waits until nothing more can come, then looks at everything through every channel."""
+        await self._world.quiet()
+        users = sorted(set(self._users.values()))
+        await asyncio.gather(*(self._look_as(self._world.user(n), n) for n in users))
+        await self._world.quiet()
+
+    async def _look_as(self, user: User, number: int) -> None:
+        mine = [self._agents[name] for name, owner in self._users.items() if owner == number and name in self._agents]
+        capable = "commands" not in self._world.site.target.withheld
+        await asyncio.gather(
+            user.dashboard(),
+            user.rest.all_agents(),
+            *(user.rest.get(f"/agents/{agent.id}") for agent in mine),
+            *(user.rest.get(f"/commands/{command}") for command in self._commands.values() if capable),
+        )
