@@ -157,9 +157,11 @@ def live_words(agent: Connection) -> set[str]:
 
 
 def narrowed(dashboard: Connection) -> bool:
-    """Whether it asked for less than everything."""
-    asked = dashboard.init is not None and dashboard.init.payload.get("subscriptions")
-    return bool(asked) or any(f.type.startswith("DASHBOARD_") and "SUBSCRIBE" in f.type for f in dashboard.sent)
+    """Whether it asked for less than everything, in any of its messages."""
+    return any(
+        (f.type == "DASHBOARD_INIT" and f.payload.get("subscriptions")) or f.type.endswith("SUBSCRIBE")
+        for f in dashboard.sent
+    )
 
 
 @remembered

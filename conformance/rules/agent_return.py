@@ -35,8 +35,14 @@ def returns(t: Timeline) -> Iterator[Return]:
         next_one = _next_change(second, t)
         before = [r for r in rows if second.init and r.where.seq < second.init.seq and _seq(first) < r.where.seq]
         after = [r for r in rows if second.accepted and second.accepted.seq < r.where.seq < next_one]
-        if before and after:
+        if before and after and not _deleted(t, before[-1].where.seq, after[-1].where.seq, second.agent_id):
             yield Return(first, second, before[-1], after[-1])
+
+
+def _deleted(t: Timeline, start: int, end: int, agent_id: str | None) -> bool:
+    """Whether the agent may have been deleted between two readings: then another one came (AGT-11)."""
+    deletions = (e for e in t.exchanges if e.operation == "deleteAgent" and e.path.endswith(f"/{agent_id}"))
+    return any(start < e.seq < end and not 400 <= e.status < 500 for e in deletions)  # noqa: PLR2004 - refused
 
 
 def _pairs(t: Timeline) -> Iterator[tuple[Connection, Connection]]:
@@ -157,6 +163,14 @@ def back_with_news(s: Scene) -> None:
     s.shows(s.row("a1", version="2.0.0", name="Bea", last_metrics={n: float(v) for n, v in s.metrics.items()}))
 
 
+def back_then_deleted_and_new(s: Scene) -> None:
+    back_with_news(s)
+    s.rest("DELETE", "/agents/a1", 204)
+    s.agent("a1")
+    s.wait(2)
+    s.shows(s.row("a1", created_at="2025-11-11T11:11:11Z"))
+
+
 def _back(s: Scene, **shown: object) -> None:
     s.agent("a1").closes()
     s.shows(s.row("a1", status="OFFLINE", last_metrics=s.metrics))
@@ -263,7 +277,7 @@ RULES = (
         judges="An agent that comes back keeps id, created_at and metrics; name, version, capabilities follow.",
         when=returns,
         check=same_agent,
-        good=(back_with_news,),
+        good=(back_with_news, back_then_deleted_and_new),
         bad=(metrics_wiped, old_version, born_again, name_forgotten),
         cases=(leave_and_return,),
     ),

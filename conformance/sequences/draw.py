@@ -30,6 +30,7 @@ Script = dict[str, Any]
 Step = dict[str, Any]
 
 FORMAT = 1
+AGAIN = "agent.connected-again"
 MAKING = {"dashboard.command", "rest.command"}
 TOGETHER = (1, 1, 1, 1, 2, 2, 3)
 """How many actors act at the same time, by weight."""
@@ -91,6 +92,8 @@ class _Drawing:
         used = 1 + max([*agents.values(), *dashboards.values()])
         self._model = Model(contract, Cast(agents, dashboards, used), withheld, destructive)
         self._made = 0
+        self._announced: dict[str, dict[str, Any]] = {}
+        """Agent → its last AGENT_CONNECT: what another one on the same connection may say is unspecified (CON-1)."""
 
     def script(self, size: int) -> Script:
         """Draw it: somebody watches and an agent is there, then whatever is possible."""
@@ -127,6 +130,9 @@ class _Drawing:
         if "message" in on:
             message = self._contract.messages[on["message"]]
             payload = self._payload(message.schema, move)
+            if message.type == "AGENT_CONNECT":
+                again = move.cause == AGAIN
+                payload = self._announced[move.actor] = self._announced[move.actor] if again else payload
             for condition in on.get("where", ()):
                 self._fit(payload, condition, "/payload/")
             return {**head, "say": message.type, "payload": payload, **_makes(move)}
