@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from conformance.contract.shapes import BASE
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -103,6 +105,8 @@ def _rewritten(node: Any, name: str) -> Any:
 
 def _moved(reference: str, name: str) -> str:
     file, _, pointer = reference.partition("#")
+    if file.startswith(BASE):
+        return _reference(file.removeprefix(BASE)) + pointer
     return _reference(posixpath.normpath(posixpath.join(posixpath.dirname(name), file)) if file else name) + pointer
 
 

@@ -139,7 +139,7 @@ class _Drawing:
         if "operation" in on:
             operation = self._contract.operations[on["operation"]]
             step: Step = {**head, "call": operation.id, "path": _path(move), **_makes(move)}
-            if operation.body is not None:
+            if operation.body:
                 step["body"] = self._body(operation.body, move)
             return step
         return {**head, "do": self._draw(st.sampled_from(("leave", "drop")))}
