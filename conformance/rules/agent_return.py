@@ -35,14 +35,16 @@ def returns(t: Timeline) -> Iterator[Return]:
         next_one = _next_change(second, t)
         before = [r for r in rows if second.init and r.where.seq < second.init.seq and _seq(first) < r.where.seq]
         after = [r for r in rows if second.accepted and second.accepted.seq < r.where.seq < next_one]
-        if before and after and not _deleted(t, before[-1].where.seq, after[-1].where.seq, second.agent_id):
+        if before and after and not _changed(t, second.agent_id, before[-1].where.seq, after[-1].where.seq):
             yield Return(first, second, before[-1], after[-1])
 
 
-def _deleted(t: Timeline, start: int, end: int, agent_id: str | None) -> bool:
-    """Whether the agent may have been deleted between two readings: then another one came (AGT-11)."""
+def _changed(t: Timeline, agent_id: str | None, start: int, end: int) -> bool:
+    """Whether between two readings the agent reported metrics, or may have been deleted: then another one came."""
+    beats = (f for a in t.agents if a.agent_id == agent_id for f in a.sent if f.type == "AGENT_HEARTBEAT")
     deletions = (e for e in t.exchanges if e.operation == "deleteAgent" and e.path.endswith(f"/{agent_id}"))
-    return any(start < e.seq < end and not 400 <= e.status < 500 for e in deletions)  # noqa: PLR2004 - refused
+    gone = any(start < e.seq < end and not 400 <= e.status < 500 for e in deletions)  # noqa: PLR2004 - refused
+    return gone or any(start < f.seq < end for f in beats)
 
 
 def _pairs(t: Timeline) -> Iterator[tuple[Connection, Connection]]:

@@ -46,22 +46,33 @@ def known_agents(t: Timeline) -> Iterator[Shown]:
             continue
         items = {i.agent_id: i for i in items_of(h.snapshot)}
         for agent in {a.agent_id: a for a in t.agents if a.user == h.dashboard.user}.values():
-            live = _live(t, agent, h)
-            if live is not None and not _deleted(t, agent):
-                yield Shown(h.snapshot, agent, live, items.get(agent.agent_id))
+            if _deleted(t, agent):
+                continue
+            item = items.get(agent.agent_id)
+            if (live := _live(t, agent, h)) is not None:
+                yield Shown(h.snapshot, live, live=True, item=item)
+            elif _is_lost(t, agent, h):
+                yield Shown(h.snapshot, agent, live=False, item=item)
 
 
-def _live(t: Timeline, agent: Connection, h: Handshake) -> bool | None:
-    """True or False where it is certain, None where a change was under way."""
+def _live(t: Timeline, agent: Connection, h: Handshake) -> Connection | None:
+    """The agent's connection that was surely there all the while, if one was."""
+    assert h.snapshot is not None  # noqa: S101 - see known_agents
+    for a in t.agents:
+        if a.agent_id == agent.agent_id and a.accepted and a.accepted.seq < h.init.seq and a.until >= h.snapshot.at:
+            return a
+    return None
+
+
+def _is_lost(t: Timeline, agent: Connection, h: Handshake) -> bool:
+    """Whether it surely had no connection; not so where a change was under way."""
     assert h.snapshot is not None  # noqa: S101 - see known_agents
     same = [a for a in t.agents if a.agent_id == agent.agent_id]
-    if any(a.accepted and a.accepted.seq < h.init.seq and a.until >= h.snapshot.at for a in same):
-        return True
     ended = [a.until for a in same if a.accepted and a.accepted.seq < h.init.seq]
     started = any(a.opened.at < h.snapshot.at and a.until > h.init.at for a in same)
     if not ended or started:
-        return None
-    return False if max(ended) + WITHIN < h.init.at or _announced(t, agent, max(ended), h) else None
+        return False
+    return max(ended) + WITHIN < h.init.at or _announced(t, agent, max(ended), h)
 
 
 def _announced(t: Timeline, agent: Connection, ended: float, h: Handshake) -> bool:
@@ -113,6 +124,15 @@ def live_and_lost(s: Scene) -> None:
     s.dashboard(s.item("a1", status="ERROR"), s.item("a2", status="OFFLINE"), s.item("of-others", status="OFFLINE"))
 
 
+def in_error_until_it_came_back(s: Scene) -> None:
+    broken = {"agentId": "a1", "errorType": "RESOURCE", "message": "disk full", "recoverable": False}
+    s.agent("a1").sends("AGENT_ERROR", broken)
+    s.wait(3)
+    s.dashboard(s.item("a1", status="ERROR"))
+    s.agent("a1")
+    s.wait(3)
+
+
 def rest_names(s: Scene) -> None:
     s.dashboard(s.row("a1"))
 
@@ -162,7 +182,11 @@ RULES = (
         judges="A snapshot holds each agent of ours, OFFLINE if and only if it has no connection.",
         when=known_agents,
         check=true_state,
-        good=(live_and_lost,),
+        good=(
+            live_and_lost,
+            in_error_until_it_came_back,
+            in_error_until_it_came_back,
+        ),
         bad=(stale, forgotten, ghost),
         cases=(all_said,),
     ),

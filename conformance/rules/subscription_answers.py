@@ -29,13 +29,23 @@ def _changes(t: Timeline) -> Iterator[Said]:
 
 def proper_changes(t: Timeline) -> Iterator[Said]:
     """Each request about all of a kind, or about an agent of the dashboard's own user."""
-    own = {a.agent_id: a for a in t.agents}
     for s in _changes(t):
         payload = s.sent.payload
-        agent = own.get(payload.get("id"))
-        mine = payload["type"] == "agent" and agent is not None and agent.user == s.connection.user
+        mine = payload["type"] == "agent" and _is_there(t, s, payload.get("id"))
         if (payload.get("all") is True and payload.get("id") is None) or (mine and payload.get("all") is None):
             yield s
+
+
+def _is_there(t: Timeline, s: Said, agent_id: Any) -> bool:
+    """Whether the dashboard's user surely had this agent when it was asked for."""
+    known = any(
+        a.agent_id == agent_id and a.user == s.connection.user and a.accepted and a.accepted.seq < s.sent.seq
+        for a in t.agents
+    )
+    end = s.answers[0].seq if s.answers else float("inf")
+    return known and not any(
+        e.operation == "deleteAgent" and e.path.endswith(f"/{agent_id}") and e.seq < end for e in t.exchanges
+    )
 
 
 def says_what_holds(s: Said, t: Timeline) -> Iterator[Finding]:
