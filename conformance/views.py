@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from conformance.timeline import Closed, Connection, Event, Frame, Timeline
 
 OK = 200
+REFUSED = 4
+"""The hundreds of a status that refuses."""
 FLOOD = 0.1
 """Seconds between heartbeats below which a backend may tell several as one (STA-6)."""
 
@@ -149,6 +151,20 @@ def watchers(t: Timeline, user: str, cause: Event) -> Iterator[Connection]:
         ready = next(iter(dashboard.snapshots), dashboard.accepted)
         if ready is not None and ready.seq < cause.seq and dashboard.until > cause.at and not narrowed(dashboard):
             yield dashboard
+
+
+def deletions(t: Timeline, agent_id: str | None) -> list[Exchange]:
+    """Every deletion of an agent that was asked for and not refused: it took effect some time before its answer."""
+    return [
+        e
+        for e in t.exchanges
+        if e.operation == "deleteAgent" and e.path.endswith(f"/{agent_id}") and e.status // 100 != REFUSED
+    ]
+
+
+def life_ends(t: Timeline, agent_id: str | None, after: Event) -> float:
+    """When the agent may first have been deleted after an event: what was true of it need not be so from then on."""
+    return min((e.at for e in deletions(t, agent_id) if e.ended > after.at), default=float("inf"))
 
 
 def live_words(agent: Connection) -> set[str]:

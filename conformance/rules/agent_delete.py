@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 
 NO_CONTENT, NOT_FOUND, CONFLICT = 204, 404, 409
+REPLACED = 4008
+"""A newer connection had taken its place before that (CON-4)."""
 GONE_WITHIN = 1.0
 """DIS-1: after that the backend must know that a socket has ended; seconds."""
 
@@ -48,7 +50,9 @@ def _lived(agent: Connection, e: Exchange) -> bool:
     accepted, closed = agent.accepted, agent.closed
     if accepted is None or accepted.at >= e.at:
         return False
-    return closed is None or closed.at >= e.ended or (closed.by == "backend" and closed.at >= e.at)
+    if closed is None or closed.at >= e.ended:
+        return True
+    return closed.by == "backend" and closed.code != REPLACED and closed.at >= e.at
 
 
 def _noticed(t: Timeline, agent: Connection, e: Exchange) -> bool:

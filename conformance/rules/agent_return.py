@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from conformance import reading
 from conformance.rule import Finding, Rule
-from conformance.views import Item, reads
+from conformance.views import Item, deletions, reads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,8 +42,7 @@ def returns(t: Timeline) -> Iterator[Return]:
 def _changed(t: Timeline, agent_id: str | None, start: int, end: int) -> bool:
     """Whether between two readings the agent reported metrics, or may have been deleted: then another one came."""
     beats = (f for a in t.agents if a.agent_id == agent_id for f in a.sent if f.type == "AGENT_HEARTBEAT")
-    deletions = (e for e in t.exchanges if e.operation == "deleteAgent" and e.path.endswith(f"/{agent_id}"))
-    gone = any(start < e.seq < end and not 400 <= e.status < 500 for e in deletions)  # noqa: PLR2004 - refused
+    gone = any(start < e.seq < end for e in deletions(t, agent_id))
     return gone or any(start < f.seq < end for f in beats)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from conformance import reading
 from conformance.rule import Finding, Rule
-from conformance.views import Loss, losses, watchers
+from conformance.views import Loss, deletions, losses, watchers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,17 +46,21 @@ def check(occasion: Occasion, t: Timeline) -> Iterator[Finding]:
     if first.at > t.bound(loss.closed.at, within):
         late = f"{first.at - loss.closed.at:.2f} s after the socket's end"
         yield Finding("AGENT_DISCONNECT came late", first, "", expected, late, evidence)
-    for again in more:
+    for again in more[_deletions_meanwhile(loss, t) :]:
         yield Finding("the same loss was announced again", again, "", expected, len(told), (*evidence, first))
     for v in t.contract.violations("messages/to-dashboard/AGENT_DISCONNECT.json", first.payload):
         says = f"AGENT_DISCONNECT without {v.expected}" if v.keyword == "required" else "AGENT_DISCONNECT out of shape"
         yield Finding(says, first, "/payload" + v.pointer, v.expected, v.got, evidence)
 
 
+def _deletions_meanwhile(loss: Loss, t: Timeline) -> int:
+    """How many deletions were under way while the loss was to be announced: each is announced anew (DIS-4)."""
+    return sum(e.ended > loss.closed.at and e.at < loss.back_at for e in deletions(t, loss.agent_id))
+
+
 def announcements(loss: Loss, dashboard: Connection, t: Timeline) -> list[Frame]:
-    """What a dashboard was told of this loss, up to the agent's return or deletion (which is announced anew: DIS-4)."""
-    deleted = [e.at for e in t.exchanges if e.operation == "deleteAgent" and e.path.endswith("/" + loss.agent_id)]
-    end = min([loss.back_at, *(at for at in deleted if at > loss.closed.at)])
+    """What a dashboard was told of this loss, up to the agent's return or until its deletion was answered."""
+    end = min([loss.back_at, *(e.ended for e in deletions(t, loss.agent_id) if e.ended > loss.closed.at)])
     return [f for f in dashboard.about(loss.agent_id, "AGENT_DISCONNECT", after=_last_word(loss)) if f.at <= end]
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from conformance import reading
 from conformance.rule import Finding, Rule
 from conformance.timeline import Frame
-from conformance.views import Heartbeat, Item, heartbeats, reads, statuses
+from conformance.views import Heartbeat, Item, heartbeats, life_ends, reads, statuses
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,7 +83,7 @@ def kept_beats(t: Timeline) -> Iterator[Kept]:
     beats = list(heartbeats(t))
     for beat in beats:
         following = [b.sent.at for b in beats if b.agent_id == beat.agent_id and b.sent.seq > beat.sent.seq]
-        end = min(following, default=float("inf"))
+        end = min([*following, life_ends(t, beat.agent_id, beat.sent)])
         items = [i for i in reads(t, beat.agent) if i.where.seq > beat.answer.seq and i.where.at < end]
         if any(_follows(i, beat) for i in items) or any(i.where.at > t.bound(beat.sent.at, 1.0) for i in items):
             yield Kept(beat, items)

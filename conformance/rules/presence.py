@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from conformance import reading
 from conformance.rule import Finding, Rule
 from conformance.timeline import Exchange
-from conformance.views import Loss, live_words, losses, reads, watchers
+from conformance.views import Loss, life_ends, live_words, losses, reads, watchers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +31,7 @@ class Reading(NamedTuple):
 
 def _settled(t: Timeline, agent: Connection, cause: Event, end: float, wanted: bool) -> Reading | None:  # noqa: FBT001
     """REST answers between a cause and the next change, when one is as wanted or one came after the bound."""
+    end = min(end, life_ends(t, agent.agent_id, cause))
     items = [i for i in reads(t, agent) if i.where.seq > cause.seq and i.where.at < end]
     missing = [
         e

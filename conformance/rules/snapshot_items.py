@@ -185,7 +185,6 @@ RULES = (
         good=(
             live_and_lost,
             in_error_until_it_came_back,
-            in_error_until_it_came_back,
         ),
         bad=(stale, forgotten, ghost),
         cases=(all_said,),
