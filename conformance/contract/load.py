@@ -48,7 +48,7 @@ class Contract:
     causes: dict[str, Any]
     """AsyncAPI's `x-conformance.causes`: what follows what, within which time."""
     machines: dict[str, Any]
-    """AsyncAPI's `x-conformance.machines`: the states of connections, agents and commands, and the steps between them."""
+    """AsyncAPI's `x-conformance.machines`: the states of connections, agents and commands, and their steps."""
 
     @property
     def samples(self) -> Samples:

@@ -1,1 +1,1 @@
-"""Generated provocations: payloads from schemas, requests from OpenAPI, sequences from AsyncAPI's machines and causes."""
+"""What provocations are generated from: payloads from schemas."""

@@ -1,8 +1,8 @@
 """Payloads of client messages, enumerated from their schemas: valid ones, and broken ones.
 
-The enumeration is schemathesis' own: each message is a POST body of a synthetic OpenAPI document, and its coverage phase
-walks every keyword, enumerated value and optional field, the same way each time. This module is the only one that knows
-that library's inside. What it gives is checked against our own validator before it is used as evidence.
+The enumeration is schemathesis' own: each message is a POST body of a synthetic OpenAPI document, and its coverage
+phase walks every keyword, enumerated value and optional field, the same way each time. This module is the only one that
+knows that library's inside. What it gives is checked against our own validator before it is used as evidence.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def _enumerated(shapes: Shapes, schema: str) -> tuple[tuple[Payload, ...], tuple
     return tuple(valid), tuple(broken)
 
 
-def _cases(operation: APIOperation[Any, Any], mode: GenerationMode) -> Iterator[Payload]:
+def _cases(operation: APIOperation[Any, Any, Any, Any], mode: GenerationMode) -> Iterator[Payload]:
     owner: Any = operation.schema
     config = owner.config.generation_for(operation=operation)
     for case in owner.iter_coverage_cases(operation, generation_modes=[mode], generation_config=config):

@@ -6,9 +6,9 @@ A script is plain JSON; `reports/script.schema.json` says its shape:
     agents, dashboards   each actor's name and the number of its user
     steps    in order; {"together": [step, …]} happens at the same time
 
-A step names its actor, the cause in the contract's words, and what is done: `say` a message, `call` an operation, `leave`
-cleanly, `drop` the socket without a handshake. A value {"$agent": "agent-1"} stands for that agent's id; `$command`,
-`$new` (the id of a command to be), `$uuid`, `$subject` and `$token` likewise.
+A step names its actor, the cause in the contract's words, and what is done: `say` a message, `call` an operation,
+`leave` cleanly, `drop` the socket without a handshake. A value {"$agent": "agent-1"} stands for that agent's id;
+`$command`, `$new` (the id of a command to be), `$uuid`, `$subject` and `$token` likewise.
 """
 
 from __future__ import annotations
