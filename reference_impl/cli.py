@@ -133,10 +133,11 @@ def evidence(
 @app.command()
 def prove(
     only: Annotated[str, typer.Option(metavar="GLOB", help="Only these defects; commas part several.")] = "",
-    jobs: Annotated[int, typer.Option(help="How many servers are judged at a time.", min=1, max=64)] = 2,
+    jobs: Annotated[int, typer.Option(help="How many servers are judged at a time.", min=1, max=64)] = 3,
     report: Annotated[str, typer.Option(metavar="DIR", help="Write kill-matrix.json and .md there.")] = "",
     every_clause: Annotated[  # noqa: FBT002
-        bool, typer.Option("--every-clause", help="Not only the core's clauses and those a defect names; slow.")
+        bool,
+        typer.Option("--every-clause", help="By all clauses, not only those a defect names; slow."),
     ] = False,
 ) -> None:
     """Prove the suite: it must find every defect, each on the clauses it names, and nothing in the clean server."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
 JUDGED = frozenset({"passed", "failed", "known"})
 """The outcomes of a clause that there was an occasion to judge."""
@@ -48,9 +48,9 @@ class Report:
         return frozenset(name for name, one in self.clauses.items() if one["outcome"] not in JUDGED or one["why"])
 
     @property
-    def ruled(self) -> frozenset[str]:
-        """The clauses that some rule judges."""
-        return frozenset(name for name, one in self.clauses.items() if one["rules"])
+    def unjudged(self) -> frozenset[str]:
+        """The clauses that there was no occasion to judge."""
+        return frozenset(name for name, one in self.clauses.items() if one["outcome"] not in JUDGED)
 
     @property
     def complete(self) -> bool:
@@ -93,41 +93,36 @@ class Clean:
     """The clauses that no run tried in full."""
 
 
-def judge(candidate: Candidate, reports: Sequence[Report], seconds: float) -> Finding:
-    """Judge a defect by all runs against it: each clause it names must have failed in one."""
-    failed = frozenset[str]().union(*(report.failed for report in reports))
-    missed = {name: _told(name, reports) for name in candidate.clauses if name not in failed}
-    return Finding(candidate, failed, missed, _wrong_exit(candidate, reports), seconds)
+def judge(candidate: Candidate, report: Report, seconds: float) -> Finding:
+    """Judge a defect by a run against it: each clause it names must have failed."""
+    missed = {name: _told(name, report) for name in candidate.clauses if name not in report.failed}
+    return Finding(candidate, report.failed, missed, _wrong_exit(candidate, report), seconds)
 
 
-def green(candidate: Candidate, reports: Sequence[Report]) -> list[str]:
-    """The clauses that it names and that have not failed yet."""
-    return [name for name in candidate.clauses if not any(name in report.failed for report in reports)]
-
-
-def _told(name: str, reports: Sequence[Report]) -> str:
-    clause = reports[-1].clauses.get(name)
+def _told(name: str, report: Report) -> str:
+    clause = report.clauses.get(name)
     if clause is None:
         return "there is no such clause"
     return f"{clause['outcome']}: {clause['why']}" if clause["why"] else str(clause["outcome"])
 
 
-def _wrong_exit(candidate: Candidate, reports: Sequence[Report]) -> str:
+def _wrong_exit(candidate: Candidate, report: Report) -> str:
     """A failure that counts must show in the exit code."""
-    for report in reports:
-        counting = [name for name in candidate.clauses if name in report.failed and report.clauses[name]["counts"]]
-        if counting and report.exit_code != _VIOLATES:
-            return f"the suite exits {report.exit_code} although {', '.join(counting)} failed"
+    counting = [name for name in candidate.clauses if name in report.failed and report.clauses[name]["counts"]]
+    if counting and report.exit_code != _VIOLATES:
+        return f"the suite exits {report.exit_code} although {', '.join(counting)} failed"
     return ""
 
 
-def judge_clean(core: Report, others: Sequence[Report]) -> Clean:
-    """Judge the clean server: it conforms at level core, and no clause fails anywhere."""
-    faults = [f"{name} fails" for name in sorted(core.failed.union(*(report.failed for report in others)))]
+def judge_clean(core: Report, full: Report, named: frozenset[str]) -> Clean:
+    """Judge the clean server: it conforms at level core, no clause fails, and those that defects name are judged."""
+    faults = [f"{name} fails" for name in sorted(core.failed | full.failed)]
     if core.document["verdict"] != "conforms" or core.exit_code != 0:
         faults.append(f"at level core the verdict is {core.document['verdict']}, exit code {core.exit_code}")
-    plan = core.document["plan"]
-    if not core.complete:
-        faults.append(f"at level core {plan['planned']} cases are planned and {plan['emitted']} done")
-    untried = core.untried.intersection(*(report.untried for report in others))
-    return Clean(tuple(faults), frozenset(untried))
+    for level, report in (("core", core), ("full", full)):
+        plan = report.document["plan"]
+        if not report.complete:
+            faults.append(f"at level {level} {plan['planned']} cases are planned and {plan['emitted']} done")
+    unjudged = full.unjudged & core.unjudged & named
+    faults += [f"{name} is not judged, though a defect names it: {_told(name, full)}" for name in sorted(unjudged)]
+    return Clean(tuple(faults), full.untried & core.untried)

@@ -85,10 +85,17 @@ def markdown(proof: Proof) -> str:
     ]
     table = ["| defect | what the wire shows | its clauses | failed as well |", "|---|---|---|---|", *rows]
     wrong = [f"- {line}" for line in _wrong(proof)]
-    blocks = ["# Kill matrix", head, *(["\n".join(wrong)] if wrong else []), LEGEND]
+    blocks = ["# Kill matrix", head, _how(proof), *(["\n".join(wrong)] if wrong else []), LEGEND]
     if proof.findings:
         blocks += ["```\n" + grid(proof) + "\n```", "\n".join(table)]
     return "\n\n".join(blocks) + "\n"
+
+
+def _how(proof: Proof) -> str:
+    """By what each defect was judged: without that, a gap in the matrix says nothing."""
+    if proof.every_clause:
+        return "Each defect was judged by every clause."
+    return "Each defect was judged by the clauses it names; what failed as well was only seen in passing."
 
 
 def _is_clean(proof: Proof) -> bool:
@@ -108,6 +115,7 @@ def document(proof: Proof) -> str:
         "interrupted": proof.interrupted,
         "found": proof.found,
         "wanted": proof.wanted,
+        "every_clause": proof.every_clause,
         "seconds": round(proof.seconds, 1),
         "clean": {
             "judged": proof.clean is not None,

@@ -7,8 +7,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from reference_impl.prove.judging import Candidate, Clean, Finding, Report, green, judge, judge_clean
-from reference_impl.prove.running import Hurried, Patient, TroubleError, hurried, patient
+from reference_impl.prove.judging import Candidate, Clean, Finding, Report, judge, judge_clean
+from reference_impl.prove.running import Suite, TroubleError, suite
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,6 +19,8 @@ class Proof:
     """All that was found, as far as it went."""
 
     wanted: int
+    every_clause: bool = False
+    """Whether each defect was judged by all clauses, not only by those it names."""
     findings: list[Finding] = field(default_factory=list)
     clean: Clean | None = None
     interrupted: bool = False
@@ -36,40 +38,27 @@ class Proof:
 
 
 class Prover:
-    """Runs the suite against many servers.
+    """Runs the suite against many servers, each judged once.
 
-    A defect is judged by all clauses of the core, then by those it names and that are green so
-    far; with `every_clause` by all there are. What is green even then is tried once more by a run
-    that takes its time, against a server with short time-outs. That one mostly waits, so it takes
-    no place from the others.
+    A defect is judged by the clauses it names, which must all fail; with `every_clause` by all there
+    are, which also tells what else it breaks. The clean server is judged by all, at both levels.
     """
 
     def __init__(
-        self,
-        jobs: int,
-        tell: Callable[[str], None],
-        *,
-        every_clause: bool = False,
-        hurried: Hurried = hurried,
-        patient: Patient = patient,
+        self, jobs: int, tell: Callable[[str], None], *, every_clause: bool = False, suite: Suite = suite
     ) -> None:
         self._places = asyncio.Semaphore(jobs)
-        self._waiting_places = asyncio.Semaphore(2 * jobs)
         self._tell = tell
         self._every_clause = every_clause
-        self._hurried = hurried
-        self._patient = patient
-        self._slow: frozenset[str] = frozenset()
-        """The clauses that the first run against the clean server did not try in full."""
+        self._suite = suite
 
     async def prove(self, candidates: Sequence[Candidate]) -> Proof:
         """Do all of it; cancelled, it ends what it started and gives what it has."""
-        proof, begun = Proof(len(candidates)), time.monotonic()
-        tasks: list[asyncio.Task[None]] = []
+        proof, begun = Proof(len(candidates), every_clause=self._every_clause), time.monotonic()
+        named = frozenset(clause for candidate in candidates for clause in candidate.clauses)
+        tasks = [asyncio.create_task(self._clean(named, proof))]
+        tasks += [asyncio.create_task(self._one(candidate, proof)) for candidate in candidates]
         try:
-            await self._start_clean(proof, candidates, tasks)
-            order = sorted(candidates, key=lambda one: self._slow.isdisjoint(one.clauses))
-            tasks += [asyncio.create_task(self._one(candidate, proof)) for candidate in order]
             await asyncio.gather(*tasks)
         except asyncio.CancelledError:
             proof.interrupted = True
@@ -80,53 +69,30 @@ class Prover:
         proof.seconds = time.monotonic() - begun
         return proof
 
-    async def _start_clean(
-        self, proof: Proof, candidates: Sequence[Candidate], tasks: list[asyncio.Task[None]]
-    ) -> None:
-        """Judge the clean server; learns which clauses take patience, and goes on with those that are named."""
-        named = {clause for candidate in candidates for clause in candidate.clauses}
+    async def _clean(self, named: frozenset[str], proof: Proof) -> None:
         try:
-            core, full = await asyncio.gather(self._hurried_clean("core"), self._hurried_clean("full"))
+            full, core = await asyncio.gather(self._judged((), level="full"), self._judged((), level="core"))
+            proof.clean = judge_clean(core, full, named)
         except TroubleError as error:
             proof.clean = Clean((str(error),), frozenset())
-            self._tell(f"clean    {error}")
-            return
-        self._slow = full.untried
-        slow = full.untried & full.ruled & named
-
-        async def rest() -> None:
-            try:
-                reports = [full, *([await self._patient((), only=sorted(slow))] if slow else [])]
-                proof.clean = judge_clean(core, reports)
-            except TroubleError as error:
-                proof.clean = Clean((str(error),), frozenset())
-            self._tell(f"clean    {'; '.join(proof.clean.faults) or 'no clause fails'}")
-
-        tasks.append(asyncio.create_task(rest()))
+        self._tell(f"clean    {'; '.join(proof.clean.faults) or 'no clause fails'}")
 
     async def _one(self, candidate: Candidate, proof: Proof) -> None:
-        reports: list[Report] = []
         begun = time.monotonic()
         try:
             async with self._places:
                 begun = time.monotonic()
-                level = "full" if self._every_clause else "core"
-                reports.append(await self._hurried(candidate.arguments, level=level))
-                named = [name for name in green(candidate, reports) if name not in self._slow]
-                if level == "core" and named:
-                    reports.append(await self._hurried(candidate.arguments, only=named))
-            if named := [name for name in green(candidate, reports) if name in reports[0].ruled]:
-                async with self._waiting_places:
-                    reports.append(await self._patient(candidate.arguments, only=named))
-            finding = judge(candidate, reports, time.monotonic() - begun)
+                only = () if self._every_clause else candidate.clauses
+                report = await self._suite(candidate.arguments, level="full", only=only)
+            finding = judge(candidate, report, time.monotonic() - begun)
         except TroubleError as error:
             finding = Finding(candidate, frozenset(), {}, str(error), time.monotonic() - begun)
         proof.findings.append(finding)
         self._tell(progress(finding, len(proof.findings), proof.wanted))
 
-    async def _hurried_clean(self, level: str) -> Report:
+    async def _judged(self, serve: Sequence[str], *, level: str) -> Report:
         async with self._places:
-            return await self._hurried((), level=level)
+            return await self._suite(serve, level=level)
 
 
 def progress(finding: Finding, number: int, wanted: int) -> str:

@@ -1,4 +1,4 @@
-"""Starting the reference and running the suite against it, each as a process of its own."""
+"""Running the suite, a process of its own, against a reference that it starts as a profile says."""
 
 from __future__ import annotations
 
@@ -9,72 +9,44 @@ import secrets
 import sys
 import tempfile
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from reference_impl.prove.judging import Report
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
-    from typing import Any
+    from collections.abc import Mapping, Sequence
 
 SECRET: Final = "ONSEMBL_JWT_SECRET"  # noqa: S105 - the name of the variable
 _ROOT: Final = Path(__file__).resolve().parents[2]
-_STARTS_WITHIN_S: Final = 30.0
-_HURRIED_S: Final = 100
-"""Too little for cases that ask for patience: the suite leaves those out."""
-_PATIENT_S: Final = 300
-_MARGIN_S: Final = 30
-_HEARTBEAT_S: Final = 2.0
-_INIT_S: Final = 3.0
-_USERS: Final = ("alice", "bob")
+_WITHIN_S: Final = 300
+"""Given to one run; enough for cases that ask for patience."""
+_MARGIN_S: Final = 60
+_USERS: Final = ("alice", "bob", "carol")
+_TIMINGS: Final = {"heartbeat_interval": 2.0, "init_timeout": 2.0, "cancel_grace": 2.0}
+"""At level full the real time-outs run, short ones: seconds, as the profile and the server's options name them."""
 
 
-class Hurried(Protocol):
-    """A run that leaves out what takes patience."""
+class Suite(Protocol):
+    """Runs the suite once, against a server of its own."""
 
     async def __call__(self, serve: Sequence[str], *, level: str = "full", only: Sequence[str] = ()) -> Report:
-        """Judge a fresh server."""
-
-
-class Patient(Protocol):
-    """A run that takes its time over some clauses."""
-
-    async def __call__(self, serve: Sequence[str], *, only: Sequence[str]) -> Report:
-        """Judge a fresh server."""
+        """Judge a fresh server that is served so, by some clauses or by all."""
 
 
 class TroubleError(Exception):
     """A run that gave no report; the message says why."""
 
 
-async def hurried(serve: Sequence[str], *, level: str = "full", only: Sequence[str] = ()) -> Report:
-    """Judge a fresh server by all that needs no patience.
+async def suite(serve: Sequence[str], *, level: str = "full", only: Sequence[str] = ()) -> Report:
+    """Judge a fresh server, which the suite starts, and restarts where a clause asks for that.
 
     Raises:
         TroubleError: there is no report.
     """
-    async with _Place() as place, place.serving(serve) as url:
-        arguments = [url, "--users", ",".join(_USERS), "--level", level, "--max-time", str(_HURRIED_S)]
-        return await place.judged(arguments, only, _HURRIED_S)
-
-
-async def patient(serve: Sequence[str], *, only: Sequence[str]) -> Report:
-    """Judge a fresh server, with short time-outs of its own, by some clauses, however long that takes.
-
-    Raises:
-        TroubleError: there is no report.
-    """
-    timings = ["--heartbeat-interval", str(_HEARTBEAT_S), "--init-timeout", str(_INIT_S)]
-    async with _Place() as place, place.serving([*serve, *timings]) as url:
-        place.profile.write_text(
-            f'url = "{url}"\nusers = {json.dumps(_USERS)}\njwt_secret_env = "{SECRET}"\n'
-            f"[timings]\nheartbeat_interval = {_HEARTBEAT_S}\ninit_timeout = {_INIT_S}\n",
-            encoding="utf-8",
-        )
-        arguments = [str(place.profile), "--level", "full", "--max-time", str(_PATIENT_S)]
-        return await place.judged(arguments, only, _PATIENT_S)
+    with _Place() as place:
+        return await place.judged(serve, level, only)
 
 
 class _Place:
@@ -84,59 +56,68 @@ class _Place:
         self._directory = tempfile.TemporaryDirectory(prefix="onsembl-prove-", ignore_cleanup_errors=True)
         self._path = Path(self._directory.name)
         self._environment = _environment(secrets.token_hex(32))
-        self.profile = self._path / "target.toml"
 
-    async def __aenter__(self) -> Self:
+    def __enter__(self) -> Self:
         return self
 
-    async def __aexit__(self, *_error: object) -> None:
+    def __exit__(self, *_error: object) -> None:
         self._directory.cleanup()
 
-    @asynccontextmanager
-    async def serving(self, arguments: Sequence[str]) -> AsyncIterator[str]:
-        """The URL of a server that runs as long as the block does."""
-        users = [part for user in _USERS for part in ("--user", user)]
-        fixed = ["--port", "0", "--db", str(self._path / "db.sqlite3"), "--log-level", "error", "--exit-with-stdin"]
-        log = self._path / "server.log"
-        with log.open("wb") as errors:
-            process = await self._start("reference_impl", ["serve", *fixed, *users, *arguments], errors)
-        try:
-            yield await _url(process, log)
-        finally:
-            await _end(process)
-
-    async def judged(self, arguments: Sequence[str], only: Sequence[str], within_s: float) -> Report:
+    async def judged(self, serve: Sequence[str], level: str, only: Sequence[str]) -> Report:
         """Run the suite and read its report."""
-        path = self._path / "report.json"
+        target, report, log = (self._path / name for name in ("target.toml", "report.json", "suite.log"))
+        target.write_text(self._profile(serve, level), encoding="utf-8")
         narrowed = ["--only", ",".join(only)] if only else []
-        log = self._path / "suite.log"
+        arguments = ["run", str(target), "--max-time", str(_WITHIN_S), *narrowed]
         with log.open("wb") as errors:
-            run = ["run", *arguments, *narrowed, "--report", f"json={path}", "--quiet"]
-            process = await self._start("conformance", run, errors)
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "conformance", *arguments, "--report", f"json={report}", "--quiet"),
+                stdin=DEVNULL,
+                stdout=PIPE,
+                stderr=errors,
+                env=self._environment,
+                cwd=self._path,
+                start_new_session=True,  # Ctrl-C reaches us alone, and we end what we started
+            )
         try:
-            async with asyncio.timeout(within_s + _MARGIN_S):
-                assert process.stdout is not None  # noqa: S101 - asked for below
+            async with asyncio.timeout(_WITHIN_S + _MARGIN_S):
+                assert process.stdout is not None  # noqa: S101 - asked for above
                 await process.stdout.read()
                 code = await process.wait()
         except TimeoutError:
-            raise TroubleError(f"the suite did not end within {within_s + _MARGIN_S:g} s") from None
+            raise TroubleError(f"the suite did not end within {_WITHIN_S + _MARGIN_S:g} s") from None
         finally:
             await _end(process)
         try:
-            return Report(code, json.loads(path.read_text("utf-8")))
+            return Report(code, json.loads(report.read_text("utf-8")))
         except (OSError, ValueError):
             raise TroubleError(f"the suite exits {code} without a report: {_last_words(log)}") from None
 
-    async def _start(self, module: str, arguments: Sequence[str], errors: Any) -> Process:
-        return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", module, *arguments),
-            stdin=PIPE if module == "reference_impl" else DEVNULL,
-            stdout=PIPE,
-            stderr=errors,
-            env=self._environment,
-            cwd=self._path,
-            start_new_session=True,  # Ctrl-C reaches us alone, and we end what we started
-        )
+    def _profile(self, serve: Sequence[str], level: str) -> str:
+        """The target as the suite is told of it: how to start it, and what it promises."""
+        database = str(self._path / "db.sqlite3")
+        program = (sys.executable, "-m", "reference_impl")
+        users = (part for user in _USERS for part in ("--user", user))
+        timings = _TIMINGS if level == "full" else {}
+        options = (part for name, value in timings.items() for part in ("--" + name.replace("_", "-"), str(value)))
+        command = [*program, "serve", "--port", "{port}", "--db", database, "--log-level", "error"]
+        settings: dict[str, object] = {
+            "url": "http://127.0.0.1:{port}",
+            "level": level,
+            "users": _USERS,
+            "jwt_secret_env": SECRET,
+            "command": [*command, *users, *options, *serve],
+            "ready": "/health",
+            "evidence": [*program, "evidence", "--db", database],
+        }
+        lines = [f"{name} = {json.dumps(value)}" for name, value in settings.items()]
+        lines += [
+            "[allow]",
+            "destructive = true",
+            "[timings]",
+            *(f"{name} = {value}" for name, value in timings.items()),
+        ]
+        return "\n".join(lines) + "\n"
 
 
 def _environment(secret: str) -> Mapping[str, str]:
@@ -146,27 +127,19 @@ def _environment(secret: str) -> Mapping[str, str]:
     return {**kept, "PYTHONPATH": os.pathsep.join(paths), SECRET: secret}
 
 
-async def _url(process: Process, log: Path) -> str:
-    assert process.stdout is not None  # noqa: S101 - asked for above
-    try:
-        async with asyncio.timeout(_STARTS_WITHIN_S):
-            return str(json.loads(await process.stdout.readline())["url"])
-    except (TimeoutError, ValueError, KeyError):
-        raise TroubleError(f"the reference did not start: {_last_words(log)}") from None
-
-
 def _last_words(log: Path) -> str:
     said = log.read_text("utf-8", "replace").strip().splitlines()
     return said[-1][:300] if said else "it said nothing"
 
 
 async def _end(process: Process) -> None:
+    """Let it end what it started; then make it."""
     if process.returncode is not None:
         return
     with suppress(ProcessLookupError):
         process.terminate()
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(15):
             await process.wait()
     except TimeoutError:
         process.kill()

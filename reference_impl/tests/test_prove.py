@@ -55,32 +55,32 @@ class Fake:
         return report(1 if failed else 0, **outcomes)
 
 
-def proved(wanted: Sequence[Candidate], hurried: Fake, patient: Fake | None = None) -> tuple[Proof, list[str]]:
+def proved(wanted: Sequence[Candidate], suite: Fake, *, every_clause: bool = False) -> tuple[Proof, list[str]]:
     told: list[str] = []
-    prover = Prover(2, told.append, hurried=hurried, patient=patient or Fake())
+    prover = Prover(2, told.append, every_clause=every_clause, suite=suite)
     return asyncio.run(prover.prove(wanted)), told
 
 
 def test_found_when_all_named_clauses_fail() -> None:
-    """A defect is found when every clause it names failed, in whichever run."""
-    finding = judge(candidate(), [report(1, AGT_1="failed"), report(1, DIS_1="failed")], 1.0)
+    """A defect is found when every clause it names failed."""
+    finding = judge(candidate(), report(1, AGT_1="failed", DIS_1="failed"), 1.0)
     assert (finding.found, finding.word, finding.missed) == (True, "found", {})
 
 
 def test_missed_when_one_named_clause_is_green() -> None:
     """A defect is missed when one of its clauses did not fail, and what the suite says of that clause is told."""
-    finding = judge(candidate(), [report(1, AGT_1="failed", DIS_3="failed")], 1.0)
+    finding = judge(candidate(), report(1, AGT_1="failed", DIS_3="failed"), 1.0)
     assert (finding.found, finding.word, finding.missed) == (False, "missed", {"DIS-1": "passed"})
 
 
 def test_alive_when_nothing_fails() -> None:
     """A defect that makes nothing fail is alive."""
-    assert judge(candidate(), [report()], 1.0).word == "alive"
+    assert judge(candidate(), report(), 1.0).word == "alive"
 
 
 def test_exit_code_must_tell() -> None:
     """A failure that counts and does not show in the exit code is trouble with the suite."""
-    finding = judge(candidate(), [report(0, AGT_1="failed", DIS_1="failed")], 1.0)
+    finding = judge(candidate(), report(0, AGT_1="failed", DIS_1="failed"), 1.0)
     assert finding.trouble == "the suite exits 0 although AGT-1, DIS-1 failed"
     assert not finding.found
 
@@ -92,26 +92,32 @@ def test_exit_code_must_tell() -> None:
         (report(3, verdict="incomplete"), report(), "at level core the verdict is incomplete, exit code 3"),
         (report(emitted=2), report(), "at level core 3 cases are planned and 2 done"),
         (report(planned=0, emitted=0), report(), "at level core 0 cases are planned and 0 done"),
+        (report(), report(emitted=2), "at level full 3 cases are planned and 2 done"),
+        (
+            report(AGT_1="not_exercised"), report(AGT_1="not_exercised"),
+            "AGT-1 is not judged, though a defect names it: not_exercised",
+        ),
     ],
-)
+)  # fmt: skip
 def test_unclean(core: Report, full: Report, fault: str) -> None:
-    """The clean run is not clean when a clause fails, when the core does not conform, or when a case was left out."""
-    assert judge_clean(core, [full]).faults == (fault,)
+    """The clean run is not clean when a clause fails, one that matters is not judged, or a case was left out."""
+    assert judge_clean(core, full, frozenset(NAMED)).faults == (fault,)
 
 
 def test_clean() -> None:
     """The clean run is clean when the core conforms, all planned was done, and no clause fails."""
-    assert judge_clean(report(), [report(DIS_3="not_exercised")]).faults == ()
+    assert judge_clean(report(), report(DIS_3="not_exercised"), frozenset(NAMED)).faults == ()
 
 
-def test_second_run_tries_what_is_green() -> None:
-    """Named clauses that the first run leaves green are tried alone, and those that pass again with patience."""
-    hurried, patient = Fake(half="AGT_1"), Fake(half="DIS_1")
-    proof, told = proved([candidate("half")], hurried, patient)
-    assert hurried.asked[2:] == [("--defect", "half", "core"), ("--defect", "half", "full", "DIS-1")]
-    assert patient.asked == [("--defect", "half", "full", "DIS-1")]
+@pytest.mark.parametrize(("every_clause", "only"), [(False, NAMED), (True, ())])
+def test_each_defect_is_judged_once(every_clause: bool, only: tuple[str, ...]) -> None:
+    """A defect is judged in one run, by the clauses it names, or by all; the matrix says by which."""
+    suite = Fake(loud="AGT_1 DIS_1")
+    proof, told = proved([candidate("loud")], suite, every_clause=every_clause)
+    assert sorted(suite.asked) == sorted([("full",), ("core",), ("--defect", "loud", "full", *only)])
     assert proof.holds
-    assert any("found" in line and "half" in line for line in told)
+    assert any("found" in line and "loud" in line for line in told)
+    assert ("every clause" in markdown(proof)) == json.loads(document(proof))["every_clause"] == every_clause
 
 
 def test_harmless_defect_fails_the_proof() -> None:
@@ -147,7 +153,7 @@ async def test_interrupted() -> None:
                 await asyncio.Event().wait()
             return await super().__call__(serve, level=level, only=only)
 
-    prover = Prover(1, lambda _line: None, hurried=Stuck(loud="AGT_1 DIS_1"), patient=Fake())
+    prover = Prover(1, lambda _line: None, suite=Stuck(loud="AGT_1 DIS_1"))
     task = asyncio.create_task(prover.prove([candidate("loud"), candidate("stuck")]))
     await reached.wait()
     task.cancel()
@@ -193,10 +199,10 @@ async def test_the_whole_on_three_servers() -> None:
     """Against real servers two defects are found, a server without one is alive, and the clean one is clean."""
 
     async def narrowed(serve: Sequence[str], *, level: str = "full", only: Sequence[str] = ()) -> Report:
-        return await running.hurried(serve, level=level, only=only or NAMED)
+        return await running.suite(serve, level=level, only=only or NAMED)
 
     harmless = Candidate("harmless", ("AGT-2",), "Nothing is wrong", ())
-    prover = Prover(2, lambda _line: None, hurried=narrowed, patient=Fake())
+    prover = Prover(2, lambda _line: None, suite=narrowed)
     proof = await prover.prove([*candidates("rest-raw-id,no-disconnect-event"), harmless])
     words = {finding.candidate.name: finding.word for finding in proof.findings}
     assert words == {"harmless": "alive", "no-disconnect-event": "found", "rest-raw-id": "found"}, text(proof)
