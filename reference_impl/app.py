@@ -22,8 +22,8 @@ from reference_impl.domain.presenters.commands import CommandPresenter
 from reference_impl.domain.presenters.current import CurrentPresenter
 from reference_impl.domain.presenters.legacy import LegacyPresenter, PlainStatusPresenter
 from reference_impl.domain.vocabulary import Role
-from reference_impl.hub.memory import MemoryHub, MemoryPresence
 from reference_impl.ids import RandomIds
+from reference_impl.joining import one_of_several, the_only_node
 from reference_impl.live.announcer import Announcer
 from reference_impl.live.codec import JsonCodec
 from reference_impl.live.command_desk import CommandDesk
@@ -50,18 +50,13 @@ from reference_impl.rest.outputs import outputs as output_routes
 from reference_impl.rest.presets import presets as preset_routes
 from reference_impl.rest.reports import reports as report_routes
 from reference_impl.rest.system import system as system_routes
-from reference_impl.store.active import CachedActivities
-from reference_impl.store.buffered import BufferedAgents
-from reference_impl.store.cached import CachedAgents
 from reference_impl.store.database import SqlDatabase, database_url, make_engine
-from reference_impl.store.group_commit import GroupCommit
 from reference_impl.store.output_sql import SqlOutputs
 from reference_impl.store.outputs import Room
-from reference_impl.store.sql import SqlAgents, SqlUsers
+from reference_impl.store.sql import SqlUsers
 from reference_impl.store.sql_accounts import SqlAccounts
 from reference_impl.store.sql_audit import SqlAudit
 from reference_impl.store.sql_belongings import SqlConstraints, SqlPresets
-from reference_impl.store.sql_commands import SqlCommands
 from reference_impl.telemetry import Telemetry
 from reference_impl.web.admission import Admission
 from reference_impl.web.answers import failure_of
@@ -80,8 +75,6 @@ if TYPE_CHECKING:
     from reference_impl.live.turns import Turns
     from reference_impl.logs import Log
     from reference_impl.settings import Auth, Limits, Settings
-    from reference_impl.store import AgentStore
-    from reference_impl.store.commands import CommandStore
 
 BASE: Final = "/api/v1"
 SOCKETS: Final = {"/ws/agent": Role.AGENT, "/ws/dashboard": Role.DASHBOARD, "/ws": None}
@@ -96,24 +89,24 @@ def make_parts(settings: Settings) -> Parts:
     """Choose the parts that keep the contract; nothing is opened yet."""
     clock, log = SystemClock(), make_log(settings.log_level)
     engine = make_engine(database_url(settings.database_url))
-    commits = GroupCommit(engine)
+    ids, presenters = RandomIds(), make_presenters(settings)
+    codec = JsonCodec(clock, ids)
+    if settings.bus_url:
+        joining = one_of_several(settings, engine, log, codec, presenters)
+    else:
+        joining = the_only_node(settings, engine, clock, log)
+    commits = joining.commits
     users = SqlUsers(engine, commits, clock)
-    agents: AgentStore = BufferedAgents(SqlAgents(engine, commits), clock, log, settings.timings.flush_interval_s)
-    if settings.agents.enable_caching:
-        agents = CachedAgents(agents, clock, settings.agents.cache_ttl_seconds)
-    commands: CommandStore = SqlCommands(engine, commits)
-    if settings.agents.enable_caching:
-        commands = CachedActivities(commands)
     return Parts(
         settings=settings,
         clock=clock,
-        ids=(ids := RandomIds()),
+        ids=ids,
         log=log,
         telemetry=Telemetry(),
         database=SqlDatabase(engine, commits),
-        agents=agents,
+        agents=joining.agents,
         users=users,
-        commands=commands,
+        commands=joining.commands,
         outputs=SqlOutputs(engine, commits, _room(settings.limits)),
         accounts=SqlAccounts(engine, commits),
         presets=SqlPresets(engine, commits),
@@ -121,11 +114,13 @@ def make_parts(settings: Settings) -> Parts:
         audit=SqlAudit(engine, commits, settings.audit, log),
         mailer=Outbox(settings.mail.outbox) if settings.mail.outbox else Nowhere(log),
         verifier=JwtVerifier(settings.jwt_secret, settings.auth, users, clock, _keys(settings.auth, clock, log)),
-        hub=MemoryHub(),
-        presence=MemoryPresence(),
-        codec=JsonCodec(clock, ids),
+        turns=joining.turns,
+        nodes=joining.nodes,
+        hub=joining.hub,
+        presence=joining.presence,
+        codec=codec,
         machine=AgentMachine(),
-        presenters=make_presenters(settings),
+        presenters=presenters,
         command_machine=CommandMachine(),
         command_presenter=CommandPresenter(),
         make_pacer=Pacer,
@@ -215,11 +210,11 @@ async def _life(core: Core) -> AsyncIterator[None]:
     await parts.database.start()
     for user in parts.settings.users:
         await parts.users.ensure(user, address_of(user, parts.settings.auth.mail_domain))
-    await parts.agents.all_offline(parts.clock.now_ms())  # CON-7: nobody is connected yet
-    await core.commands.recover()
+    await parts.nodes.start(core)
     await parts.audit.forget(parts.clock.now_ms())
     yield
     await core.settle()
+    await parts.nodes.stop()
     await parts.audit.flush()
     await parts.agents.flush()
     await parts.database.close()
@@ -241,6 +236,8 @@ def _keys(settings: Auth, clock: Clock, log: Log) -> Keys:
 
 def _announcer(parts: Parts) -> Announcer:
     return Announcer(
+        parts.turns,
+        parts.agents,
         parts.hub,
         parts.presenters,
         parts.codec,

@@ -34,13 +34,15 @@ def serve(  # noqa: PLR0913, PLR0917 - one argument per option
     heartbeat_interval: Annotated[float, typer.Option(help="Seconds; 0 leaves the setting.", min=0)] = 0,
     init_timeout: Annotated[float, typer.Option(help="Seconds; 0 leaves the setting.", min=0)] = 0,
     cancel_grace: Annotated[float, typer.Option(help="Seconds; 0 leaves the setting.", min=0)] = 0,
+    bus: Annotated[str, typer.Option(help="Redis' URL, which joins this node to others on one database.")] = "",
+    node: Annotated[str, typer.Option(help="This node's name among them, the same after a restart.")] = "",
     log_level: Annotated[str, typer.Option(help="debug, info, warning, error.")] = "",
     exit_with_stdin: Annotated[bool, typer.Option("--exit-with-stdin", help="Stop when stdin closes.")] = False,  # noqa: FBT002
 ) -> None:
     """Serve the API and the sockets; prints one JSON line once it listens."""
     from reference_impl.defects import names  # noqa: PLC0415 - see the module's first line
 
-    given = {"database_url": db, "users": tuple(user or ()), "log_level": log_level}
+    given = {"database_url": db, "users": tuple(user or ()), "log_level": log_level, "bus_url": bus, "bus_node": node}
     settings = _settings({name: value for name, value in given.items() if value})
     timings = {
         "heartbeat_interval_s": heartbeat_interval,
@@ -75,6 +77,27 @@ def serve(  # noqa: PLR0913, PLR0917 - one argument per option
         _refuse(str(error), code=1)
     except OSError as error:
         _refuse(f"Cannot listen on {host}:{port}: {error.strerror or error}", code=1)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def nodes(
+    context: typer.Context,
+    count: Annotated[int, typer.Option(help="How many nodes.", min=1, max=16)] = 2,
+    exit_with_stdin: Annotated[bool, typer.Option("--exit-with-stdin", help="Stop when stdin closes.")] = False,  # noqa: FBT002
+) -> None:
+    """Serve as several nodes on one database, with a Redis of their own; all other options are those of `serve`.
+
+    Prints one JSON line once all listen: that of the first node, and in `nodes` the URLs of all.
+    """
+    from reference_impl.nodes import CannotStartError, serving_nodes, wait_for_the_end  # noqa: PLC0415
+
+    try:
+        with serving_nodes(count, context.args) as told:
+            sys.stdout.write(json.dumps(told) + "\n")
+            sys.stdout.flush()
+            wait_for_the_end(exit_with_stdin=exit_with_stdin)
+    except CannotStartError as error:
+        _refuse(str(error), code=1)
 
 
 @app.command()

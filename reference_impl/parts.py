@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from reference_impl.auth.desk import AccountDesk
 from reference_impl.auth.tokens import Signer
-from reference_impl.live.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from reference_impl.domain.subscriptions import Subscriptions
     from reference_impl.domain.vocabulary import Role
     from reference_impl.hub import Hub, Presence
+    from reference_impl.hub.nodes import Nodes
     from reference_impl.ids import Ids
     from reference_impl.live.announcer import Announcer
     from reference_impl.live.codec import Codec
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from reference_impl.live.handlers import Handler
     from reference_impl.live.output_desk import OutputDesk
     from reference_impl.live.session import AgentLink, Session
+    from reference_impl.live.turns import Turns
     from reference_impl.logs import Log
     from reference_impl.mail import Mailer
     from reference_impl.settings import Settings
@@ -81,6 +82,8 @@ class Parts:
     mailer: Mailer
     verifier: TokenVerifier
 
+    turns: Turns
+    nodes: Nodes
     hub: Hub
     presence: Presence
     codec: Codec
@@ -125,7 +128,7 @@ class Core:
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
-        self.turns = Turns()
+        self.turns = parts.turns
         self.started = parts.clock.monotonic()
         self.accounts = AccountDesk(
             parts.accounts,
@@ -153,6 +156,18 @@ class Core:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()):
             self.parts.log.warning("background_work_failed", error=repr(error))
+
+    async def nobody(self) -> None:
+        """No agent can be connected (CON-7)."""
+        await self.parts.agents.all_offline(self.parts.clock.now_ms())
+
+    async def absent(self, user_id: str) -> None:
+        """Connections of the user's agents were lost with their node."""
+        await self.desk.lose_absent(user_id)
+
+    async def recover(self) -> None:
+        """What goes on with commands is this node's to watch, where nobody else does."""
+        await self.commands.recover()
 
     async def settle(self) -> None:
         """Wait for everything in the background."""

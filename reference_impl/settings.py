@@ -54,6 +54,8 @@ class Timings(_Group):
     rate_window_s: float = Field(default=2, gt=0)
     flush_interval_s: float = Field(default=0.2, gt=0)
     """How long a heartbeat may wait for the database; reads see it at once."""
+    bus_lease_s: float = Field(default=5, gt=0)
+    """A node of several, or its turn with a user, that gives no sign of life for so long is taken for dead."""
     slow_consumer_grace_s: float = Field(default=1, gt=0)
     cancel_grace_s: float = Field(default=30, gt=0)
     """How long an executing command that was cancelled may take to end (CMD-7)."""
@@ -143,6 +145,10 @@ class Settings(BaseSettings):
 
     jwt_secret: str = Field(default=DEVELOPMENT_SECRET, min_length=1, repr=False)
     database_url: str = "onsembl.sqlite3"
+    bus_url: str = Field(default="", repr=False)
+    """Redis, which joins several nodes on one database; empty: this node is the only one."""
+    bus_node: str = ""
+    """This node's name among them, the same after a restart; empty: a name of its own each time."""
     users: tuple[str, ...] = ("alice", "bob")
     log_level: str = "info"
     websocket: WebSocketSwitches = WebSocketSwitches()

@@ -1,6 +1,6 @@
 """Fan-out: from one event to all dashboards of a user; and who is connected.
 
-Both are ports. `memory` serves one node; a version over a broker would implement the same two.
+Both are ports. `memory` serves one node, `shared` one of several that are joined by a bus.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ class Member(Protocol):
 
     def deliver(self, event: Event) -> None:
         """Put the event into its queue, without waiting."""
+
+    def start_over(self) -> None:
+        """End it, because events are lost to it: it comes back for a fresh snapshot."""
 
 
 class Hub(Protocol):
@@ -57,6 +60,9 @@ class Link(Protocol):
 
     def send(self, type: str, payload: Body) -> None:  # noqa: A002 - the word of the envelope
         """Queue a message for the agent, without waiting (CMD-1, CTL-1)."""
+
+    def start_over(self) -> None:
+        """End it, because messages are lost to it: the agent comes back and is told anew."""
 
 
 class Presence(Protocol):

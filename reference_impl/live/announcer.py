@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from reference_impl.domain.events import Body, Event, Topic
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
     from reference_impl.domain.presenters import Presenter
     from reference_impl.hub import Hub
     from reference_impl.live.codec import Codec
+    from reference_impl.live.turns import Turns
     from reference_impl.logs import Log
+    from reference_impl.store import AgentStore
     from reference_impl.telemetry import Telemetry
 
 
@@ -24,6 +27,8 @@ class Announcer:
 
     def __init__(  # noqa: PLR0913, PLR0917 - the ports it joins
         self,
+        turns: Turns,
+        agents: AgentStore,
         hub: Hub,
         presenters: Mapping[int, Presenter],
         codec: Codec,
@@ -35,6 +40,8 @@ class Announcer:
         enriched: bool,
         lost: Callable[[Agent, str], None] = lambda _agent, _reason: None,
     ) -> None:
+        self._turns = turns
+        self._agents = agents
         self._hub = hub
         self._presenters = presenters
         self._codec = codec
@@ -46,6 +53,7 @@ class Announcer:
         self._lost = lost
         self._pacers: dict[str, Pacer] = {}
         self._held: dict[str, tuple[Agent, Timer]] = {}
+        self._settling: set[asyncio.Task[None]] = set()
 
     def connected(self, agent: Agent) -> None:
         """An agent has come (CON-2), then its status (STA-2)."""
@@ -80,8 +88,21 @@ class Announcer:
             self.status(agent)
             return
         held = self._held.get(agent.agent_id)
-        timer = held[1] if held else self._clock.call_later(wait, lambda: self.settle(agent.agent_id))
+        timer = held[1] if held else self._clock.call_later(wait, lambda: self._settle_soon(agent))
         self._held[agent.agent_id] = (agent, timer)
+
+    def _settle_soon(self, agent: Agent) -> None:
+        task = asyncio.create_task(self._settle_in_turn(agent))
+        self._settling.add(task)
+        task.add_done_callback(self._settling.discard)
+
+    async def _settle_in_turn(self, agent: Agent) -> None:
+        """Tell what was held back, as it is now: another node may have changed the agent meanwhile."""
+        async with self._turns.of(agent.user_id):
+            now = await self._agents.get(agent.agent_id)
+            if (held := self._held.get(agent.agent_id)) and now is not None:
+                self._held[agent.agent_id] = (now, held[1])
+                self.settle(agent.agent_id)
 
     def settle(self, agent_id: str) -> None:
         """Tell what was held back."""

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reference_impl.domain.errors import agent_connected, agent_not_found, forbidden
+from reference_impl.domain.vocabulary import AgentStatus
 from reference_impl.store import AgentQuery, AgentStore, Page, Taken
 
 if TYPE_CHECKING:
@@ -108,10 +109,20 @@ class AgentDesk:
                 return
             agent = await self._agents.get(link.agent_id)
             if agent is not None:
-                agent = self._machine.lose(agent, self._clock.now_ms())
-                await self._agents.save(agent)
-                self._announcer.disconnected(agent, reason)
-                await self._commands.lost(agent)
+                await self._lost(agent, reason)
+
+    async def lose_absent(self, user_id: str) -> None:
+        """Take those for lost that seem to be there but have no connection: it ended with its node (CNS-5)."""
+        async with self._turns.of(user_id):
+            for agent in await self._agents.all_of(user_id):
+                if agent.status is not AgentStatus.OFFLINE and self._presence.get(agent.agent_id) is None:
+                    await self._lost(agent, "connection_lost")
+
+    async def _lost(self, agent: Agent, reason: str) -> None:
+        agent = self._machine.lose(agent, self._clock.now_ms())
+        await self._agents.save(agent)
+        self._announcer.disconnected(agent, reason)
+        await self._commands.lost(agent)
 
     async def _doing(self, agent: Agent) -> Agent:
         """The agent with what it is doing, to be told of (CMD-10)."""

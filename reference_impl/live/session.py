@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from reference_impl.domain.audit import Origin
 from reference_impl.domain.errors import Refusal, unauthorized
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from reference_impl.domain.vocabulary import Role
     from reference_impl.live.connection import Connection
     from reference_impl.parts import Core
+
+START_OVER: Final = (1012, "A node of the server was lost; connect again")
 
 
 class AgentLink:
@@ -38,6 +40,10 @@ class AgentLink:
     def send(self, type: str, payload: Body) -> None:  # noqa: A002 - the word of the envelope
         """Queue a message for the agent (CMD-1, CTL-1)."""
         self._connection.send(type, payload)
+
+    def start_over(self) -> None:
+        """Messages are lost to it (CNS-5)."""
+        self._connection.close(*START_OVER)
 
     def seen(self) -> None:
         """A heartbeat came."""
@@ -91,6 +97,10 @@ class Session:
         """Queue an event for the dashboard."""
         if (frame := event.frame(self.version)) is not None:
             self.connection.enqueue(frame, event=True)
+
+    def start_over(self) -> None:
+        """Events are lost to it (CNS-5)."""
+        self.connection.close(*START_OVER)
 
     def ack(self, message_id: str | None, **more: object) -> None:
         """Accept a message (ACK-1)."""

@@ -9,14 +9,22 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from contextlib import AbstractAsyncContextManager
 
 
-class Turns:
-    """A lock per user, kept only while somebody needs it."""
+class Turns(Protocol):
+    """The ordering point."""
+
+    def of(self, user_id: str) -> AbstractAsyncContextManager[None]:
+        """Take a turn; first come, first served."""
+
+
+class LocalTurns:
+    """Those of one node: a lock per user, kept only while somebody needs it."""
 
     def __init__(self) -> None:
         self._locks: dict[str, tuple[asyncio.Lock, int]] = {}

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from sqlalchemy import Connection, inspect, text
 
-from reference_impl.store import UnusableDatabaseError, account_tables, command_tables, output_tables
+from reference_impl.store import UnusableDatabaseError, account_tables, command_tables, fence_tables, output_tables
 from reference_impl.store.tables import metadata
 
 if TYPE_CHECKING:
     from alembic.config import Config
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-HEAD: Final = "0005"
+HEAD: Final = "0006"
 _VERSIONS: Final = "alembic_version"
-_EVERY_TABLE: Final = (account_tables, command_tables, output_tables)
+_EVERY_TABLE: Final = (account_tables, command_tables, fence_tables, output_tables)
 """Imported so that `metadata` knows their tables."""
 
 

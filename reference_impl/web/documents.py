@@ -36,7 +36,7 @@ def documents(core: Core) -> APIRouter:
         """Database and fan-out answer."""
         try:
             await parts.database.ping()
-            parts.hub.audience("")
+            await parts.nodes.ping()
         except Exception:
             parts.log.exception("not_ready")
             raise Refusal("NOT_READY", "The server is not ready", status=503) from None
