@@ -213,6 +213,7 @@ async def _life(core: Core) -> AsyncIterator[None]:
     await parts.nodes.start(core)
     await parts.audit.forget(parts.clock.now_ms())
     yield
+    core.commands.rest()
     await core.settle()
     await parts.nodes.stop()
     await parts.audit.flush()

@@ -210,6 +210,11 @@ class CommandDesk:
             await self._work.settle(user_id, [Change(before, after)])
             return after is not before
 
+    def rest(self) -> None:
+        """Look at nothing again: the server stops."""
+        self.news.rest()
+        self._deadlines.rest()
+
     async def _tell_queue(self, user_id: str, agent_id: str) -> None:
         async with self._turns.of(user_id):
             queues = await self._commands.queues(user_id, [agent_id])

@@ -9,6 +9,7 @@ from reference_impl.domain.events import Body, Event, Topic
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from reference_impl.clock import Timer
     from reference_impl.domain.commands import Change
     from reference_impl.domain.queue import Queue
     from reference_impl.parts import Parts
@@ -32,8 +33,10 @@ class CommandNews:
         self._telemetry = parts.telemetry
         self._pace: Final = parts.settings.timings.queue_pace_s
         self._look_again = look_again
-        self._changed: dict[_Agent, bool] = {}
-        """The queues told a moment ago, and whether they have changed since."""
+        self._resting: dict[_Agent, Timer] = {}
+        """The queues told a moment ago, which rest for a while."""
+        self._changed: set[_Agent] = set()
+        """Those of them that have changed since."""
 
     def moved(self, change: Change) -> None:
         """A command has moved on with some of its agents: one COMMAND_STATUS for each (CMD-2)."""
@@ -46,16 +49,22 @@ class CommandNews:
     def queue(self, user_id: str, queue: Queue) -> None:
         """The queue of an agent has changed: tell it now, or soon if it was told a moment ago (CMD-4)."""
         agent = (user_id, queue.agent_id)
-        if agent in self._changed:
-            self._changed[agent] = True
+        if agent in self._resting:
+            self._changed.add(agent)
             return
-        self._changed[agent] = False
-        self._clock.call_later(self._pace, lambda: self._rested(agent))
+        self._resting[agent] = self._clock.call_later(self._pace, lambda: self._rested(agent))
         self._publish(user_id, "QUEUE_UPDATE", Topic.AGENT, queue.agent_id, self._presenter.queue(queue))
 
     def _rested(self, agent: _Agent) -> None:
-        if self._changed.pop(agent):
+        del self._resting[agent]
+        if agent in self._changed:
+            self._changed.discard(agent)
             self._look_again(*agent)
+
+    def rest(self) -> None:
+        """Tell nothing more: the server stops."""
+        for timer in self._resting.values():
+            timer.cancel()
 
     def emergency(self, user_id: str, body: Body) -> None:
         """Everything of the user was stopped, whatever a dashboard subscribed to (STP-1)."""

@@ -40,6 +40,12 @@ class Deadlines:
             left = min(max(0, at - self._clock.now_ms()) / 1000, _LONGEST_S)
             self._timers[key] = self._clock.call_later(left, lambda: self._fire(key, command))
 
+    def rest(self) -> None:
+        """Watch nothing more: the server stops."""
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+
     def _fire(self, key: tuple[str, str], command: Command) -> None:
         self._timers.pop(key, None)
         self._due(command, key[1])
