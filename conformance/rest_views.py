@@ -220,4 +220,4 @@ def ids(e: Exchange) -> list[str]:
 def number(e: Exchange, name: str, default: int) -> int:
     """A number in the query."""
     text = e.query.get(name, "")
-    return int(text) if re.fullmatch(r"\d{1,9}", text) else default
+    return int(text) if re.fullmatch(r"\d{1,16}", text) else default

@@ -40,7 +40,9 @@ def shape_judged(a: Asked, _t: Timeline) -> Iterator[Finding]:
     if a.faults and e.status != BAD:
         fault = a.faults[0]
         says = f"a {fault.part} of {e.label} that breaks the schema is not answered 400"
-        yield Finding(says, e, "", f"400, for {fault.pointer or 'it'} should be {fault.expected}"[:160], e.status)
+        yield Finding(
+            says, e, "", f"400; at {fault.pointer or 'the top'} there should be {fault.expected}"[:160], e.status
+        )
     elif not a.faults and e.status == BAD and a.operation.id not in FREE and not _is_open(e):
         yield Finding(f"a request of {e.label} that keeps the schema is answered 400", e, "", "not 400", BAD)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from conformance import reading
-from conformance.rest_views import TOO_MANY, agent_of, answered, code, is_failure, masked
+from conformance.resources import resource_of
+from conformance.rest_views import TOO_MANY, answered, code, is_failure, masked
 from conformance.rule import Finding, Rule, provocation
 from conformance.timeline import VALID
 from conformance.views import OK
@@ -35,6 +37,7 @@ NAMES = {
     "refresh": "a refresh token",
 }
 UNAUTHORIZED, NOT_FOUND, TOO_LARGE = 401, 404, 413
+AT_ONCE = 8
 UUID = "00000000-0000-4000-8000-000000000000"
 
 
@@ -243,7 +246,7 @@ class Stranger(NamedTuple):
 
 
 def strangers(t: Timeline) -> Iterator[Stranger]:
-    """Everything asked for without a token, each beside the first answer to the same method for another agent."""
+    """Everything asked for without a token, each beside the first answer to the same operation on another resource."""
     first: dict[tuple[str, str], Exchange] = {}
     for e in answered(t):
         operation = t.contract.operations.get(e.operation or "")
@@ -256,8 +259,8 @@ def strangers(t: Timeline) -> Iterator[Stranger]:
         ):
             continue
         key = (e.method, e.operation or "")
-        yield Stranger(e, first.get(key) if agent_of(e) else None)
-        if agent_of(e):
+        yield Stranger(e, first.get(key) if resource_of(e) else None)
+        if resource_of(e):
             first.setdefault(key, e)
 
 
@@ -268,9 +271,9 @@ def told_nothing(stranger: Stranger, _t: Timeline) -> Iterator[Finding]:
         says = "without a token the answer is not 401 but tells what is there or what is wrong with the request"
         yield Finding(says, e, "", "401 before anything else", e.status)
     elif twin is not None and twin.status == UNAUTHORIZED:
-        here, there = ((code(x.value), masked(_error(x), agent_of(x))) for x in (e, twin))
+        here, there = ((code(x.value), masked(_error(x), *resource_of(x) or ())) for x in (e, twin))
         if here != there:
-            says = "a stranger is refused in other words for one agent than for another: it learns which exist"
+            says = "a stranger is refused in other words for one resource than for another: it learns which exist"
             yield Finding(says, e, "/error", f"{there}", f"{here}", (twin,))
 
 
@@ -311,21 +314,61 @@ async def nothing_leaks(world: World) -> None:
     await user.rest.get(f"/no-such-path-{world.new_id()}", credential="none")
 
 
+async def _try_everywhere(world: World, kinds: tuple[str, ...]) -> None:
+    """Each secured operation that the target promises, with each of these credentials, for what is not there.
+
+    The good token comes last, but for what would touch more than this case made.
+    """
+    rest, gate = world.user().rest, asyncio.Semaphore(AT_ONCE)
+
+    async def ask(operation: Operation, kind: str) -> None:
+        async with gate:
+            await rest.call(operation.method, operation.fill(UUID), raw=_body(operation), credential=kind)
+
+    secured = [o for o in world.site.operations if o.secured]
+    for kind in (*(k for k in kinds if k in world.site.keyring.kinds), VALID):
+        await asyncio.gather(*(ask(o, kind) for o in secured if kind != VALID or not o.destructive))
+
+
 @provocation(budget=30.0)
-async def every_secured_operation(world: World) -> None:
-    """Each secured operation of the contract that the target promises, without a token."""
-    for operation in world.site.contract.operations.values():
-        if operation.secured and operation.under_base and operation.capability not in world.site.target.withheld:
-            await world.user().rest.call(
-                operation.method, operation.fill(UUID), raw=_body(operation), credential="none"
-            )
+async def every_operation_without_key(world: World) -> None:
+    """No token and forged ones on each secured operation of the contract that the target promises."""
+    await _try_everywhere(world, WITHOUT_KEY)
+
+
+@provocation(needs="signing-key", budget=30.0)
+async def every_operation_with_key(world: World) -> None:
+    """Well-signed tokens that open nothing, on each of them."""
+    await _try_everywhere(world, WITH_KEY)
 
 
 def _body(operation: Operation) -> bytes | None:
-    """An empty object; for what would stop all agents of a backend that is open, a body that it cannot read."""
+    """An empty object; for what would touch others of a backend that is open, a body that it cannot read."""
     if operation.method in {"GET", "DELETE"}:
         return None
-    return b"{" if operation.id == "emergencyStop" else b"{}"
+    return b"{" if operation.destructive else b"{}"
+
+
+@provocation(budget=20.0)
+async def everything_that_is_there(world: World) -> None:
+    """Without a token and with a forged one: everything that a user has is asked for, changed, and not changed.
+
+    The same is asked for what does not exist, in right requests and in broken ones.
+    """
+    estate = await world.estate()
+    operations = [o for o in world.site.operations if o.secured and not o.destructive and estate.reaches(o)]
+    nothing = dict.fromkeys(estate.ids, UUID) | {"agentId": world.unknown_agent()}
+    looks = [o for o in operations if o.method == "GET" and o.path.count("/") <= 2]  # noqa: PLR2004 - /kind, /kind/id
+    for kind in ("none", "bad-signature"):
+        if kind not in world.site.keyring.kinds:
+            continue
+        await asyncio.gather(*(estate.user.rest.get(o.fill(estate.ids)) for o in looks))
+        for operation in operations:
+            right: dict[str, Any] = {"body": estate.body(operation)} if operation.body else {}
+            broken: dict[str, Any] = {"body": []} if operation.body else {}
+            for ids, options in ((nothing, right), (estate.ids, broken), (estate.ids, right)):
+                await estate.user.rest.call(operation.method, operation.fill(ids), credential=kind, **options)
+        await asyncio.gather(*(estate.user.rest.get(o.fill(estate.ids)) for o in looks))
 
 
 RULES = (
@@ -345,7 +388,7 @@ RULES = (
             refused_but_deleted,
             refused_but_renamed,
         ),
-        cases=(credentials_without_key, an_agent_without_key),
+        cases=(credentials_without_key, an_agent_without_key, every_operation_without_key, everything_that_is_there),
     ),
     Rule(
         id="auth.signed-but-worthless-refused",
@@ -355,7 +398,7 @@ RULES = (
         check=refused,
         good=(shut_and_open, shut_in_own_words),
         bad=(refresh_opens, expired_opens),
-        cases=(credentials_with_key, an_agent_with_key),
+        cases=(credentials_with_key, an_agent_with_key, every_operation_with_key),
     ),
     Rule(
         id="auth.challenge",
@@ -370,11 +413,11 @@ RULES = (
     Rule(
         id="auth.before-anything-else",
         clauses=("AUTH-3",),
-        judges="Without a token the answer is 401 whatever is asked for, the same for agents that exist and do not.",
+        judges="Without a token the answer is 401 whatever is asked for, the same for what exists and what does not.",
         when=strangers,
         check=told_nothing,
         good=(always_the_same,),
         bad=(validation_first, unknown_path_first, other_words),
-        cases=(nothing_leaks, every_secured_operation),
+        cases=(nothing_leaks, every_operation_without_key, everything_that_is_there),
     ),
 )

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import orjson
 
 from conformance.rest_views import is_failure, judged
-from conformance.rule import Finding, Rule
-from conformance.timeline import MISSING
+from conformance.rule import Finding, Rule, provocation
+from conformance.timeline import MISSING, VALID
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from conformance.contract import Operation
     from conformance.scene import Scene
     from conformance.timeline import Exchange, Timeline
     from conformance.world.world import World
 
 NOT_FOUND, WRONG_METHOD = 404, 405
+AT_ONCE = 8
 ANYWHERE = {"HEAD", "OPTIONS"}
 
 
@@ -162,6 +167,57 @@ async def odd_requests(world: World) -> None:
     await rest.call("DELETE", f"/agents/{world.new_id()}", raw=b"{")
 
 
+ODD_TEXTS = (b"\\u0000", b"\\ud800", b"\\u202e\\uffff", b"' OR 1=1 --", b"\\\\..\\\\", b"%s%n{0}")
+"""Inside a JSON string: NUL, half a character, signs that turn text round, and what other languages would run."""
+ODD_NUMBERS = (b"1e999", b"9223372036854775808", b"0.1e-300", b"-0")
+ODD_BODIES = (b"", b"null", b"[]", b'"text"', b"\xff\xfe", b"[" * 5000, b'{"a":' * 5000, b'{"a": 1, "a": 2}', b"NaN")
+ODD_QUERIES = ("9" * 40, "1e2", "'", "\x00", "a,b", " ", "2025-13-45T99:99:99Z")
+ODD_IDS = ("%00", "%F0%9F%A4%96", "a%2Fb", "';--", "00000000-0000-0000-0000-00000000000g")
+
+
+def _odd_bodies(body: dict[str, object]) -> Iterator[bytes]:
+    """A right body with something odd in place of each of its texts and numbers; and bodies that are odd as a whole."""
+    yield from ODD_BODIES
+    for name, value in body.items():
+        rest = orjson.dumps({k: v for k, v in body.items() if k != name})[1:]
+        odd = ODD_TEXTS if isinstance(value, str) else ODD_NUMBERS if isinstance(value, int) else (b"[[[[]]]]", b"{}")
+        for inner in odd:
+            written = b'"cf ' + inner + b'"' if isinstance(value, str) else inner
+            yield b"{" + orjson.dumps(name) + b": " + written + (b"}" if rest == b"}" else b"," + rest)
+
+
+@provocation(budget=40.0)
+async def odd_requests_everywhere(world: World) -> None:
+    """Each operation that the target promises, with odd ids, queries and bodies, and odd texts and numbers."""
+    estate, gate = await world.estate(), asyncio.Semaphore(AT_ONCE)
+
+    async def ask(operation: Operation, path: str, **options: Any) -> None:
+        async with gate:
+            credential = VALID if operation.secured else "none"
+            await estate.user.rest.call(operation.method, path, credential=credential, **options)
+
+    operations = [o for o in world.site.operations if not o.destructive and estate.reaches(o)]
+    asks = [ask(o, o.fill(odd)) for o in operations if o.names for odd in ODD_IDS]
+    for operation in (o for o in operations if o.id != "deleteAgent"):
+        path = operation.fill(estate.ids)
+        asks += [ask(operation, path, query={name: odd}) for name in operation.query for odd in ODD_QUERIES]
+        if operation.body:
+            asks += [ask(operation, path, raw=raw) for raw in _odd_bodies(estate.body(operation))]
+    await asyncio.gather(*asks)
+
+
+@provocation(budget=20.0)
+async def methods_not_served_anywhere(world: World) -> None:
+    """On each path of the contract that is promised: a method that it does not serve, and one that nobody serves."""
+    estate = await world.estate()
+    operations = [o for o in world.site.operations if estate.reaches(o)]
+    for path in dict.fromkeys(o.path for o in operations):
+        served = {o.method for o in world.site.contract.operations.values() if o.path == path}
+        first = next(o for o in operations if o.path == path)
+        for method in sorted({"PATCH", "PUT", "DELETE", "POST", "GET"} - served)[:2]:
+            await estate.user.rest.call(method, first.fill(estate.ids))
+
+
 RULES = (
     Rule(
         id="requests.unknown-path",
@@ -181,7 +237,7 @@ RULES = (
         check=method_refused,
         good=(allowed,),
         bad=(missing_allow, half_an_allow, method_is_404),
-        cases=(methods_not_served,),
+        cases=(methods_not_served, methods_not_served_anywhere),
     ),
     Rule(
         id="requests.never-5xx",
@@ -191,6 +247,6 @@ RULES = (
         check=no_crash,
         good=(refused_politely,),
         bad=(unknown_is_500,),
-        cases=(odd_requests,),
+        cases=(odd_requests, odd_requests_everywhere),
     ),
 )
