@@ -58,7 +58,12 @@ def _echoes(t: Timeline) -> Iterator[Echo]:
                     f for f in told if f.at < end and reading.same_metrics(reading.metrics(f.payload), beat.metrics)
                 ]
                 if fitting:
-                    yield Echo(beat, dashboard, fitting)
+                    yield Echo(beat, dashboard, [f for f in fitting if _work(f) == _work(fitting[0])])
+
+
+def _work(told: Frame) -> tuple[str, ...]:
+    """What an AGENT_STATUS says of the agent's work: another one of these is told for a command's sake (STA-8)."""
+    return tuple(repr(told.payload.get(name)) for name in ("activityState", "currentCommand", "queuedCommands"))
 
 
 def once(echo: Echo, _t: Timeline) -> Iterator[Finding]:
@@ -185,6 +190,16 @@ def told_late_of_the_connect(s: Scene) -> None:
     s.wait(1)
 
 
+def told_of_a_command_as_well(s: Scene) -> None:
+    dashboard, agent = s.dashboard(), s.agent("a1")
+    dashboard.told("a1", activityState="IDLE", queuedCommands=0)
+    s.wait(2)
+    agent.heartbeats()
+    for waiting in (0, 1):
+        dashboard.told("a1", metrics=s.metrics, activityState="QUEUED" if waiting else "IDLE", queuedCommands=waiting)
+    s.wait(2)
+
+
 def three_each(s: Scene) -> None:
     dashboard, agent = s.dashboard(), s.agent("a1")
     dashboard.told("a1")
@@ -272,7 +287,7 @@ RULES = (
         judges="One heartbeat brings one AGENT_STATUS to each dashboard.",
         when=beats,
         check=once,
-        good=(one_each, told_late_of_the_connect),
+        good=(one_each, told_late_of_the_connect, told_of_a_command_as_well),
         bad=(three_each,),
         cases=(spaced_heartbeats,),
     ),
