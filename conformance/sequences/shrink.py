@@ -1,0 +1,131 @@
+"""Shrinks a script that breaks something to the few steps that still do.
+
+A script is plain data, so shrinking is editing: steps are taken out, what happened together is made to happen in turn,
+payloads lose what is optional. Each edit is played anew; a race need not show every time, so each is given some tries.
+Hypothesis' own shrinker is not used, since it takes a failure that comes and goes for a fault of the test.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+
+    from conformance.sequences.draw import Script
+
+    Fails = Callable[[Script], Awaitable[bool]]
+
+AT_ONCE = 6
+TRIES = 3
+SECONDS = 30.0
+
+
+async def shrink(script: Script, fails: Fails, *, seconds: float = SECONDS, tries: int = TRIES) -> Script:
+    """The smallest script found in time for which `fails` still says yes; the script itself where none is smaller."""
+    end = time.monotonic() + seconds
+    smallest = script
+    for edits in (_without_chunks, _without_members, _in_turn, _plainer):
+        found: Script | None = smallest
+        while found is not None and time.monotonic() < end:
+            found = await _first(edits(smallest), fails, tries, end)
+            smallest = found or smallest
+    return _without_idle_actors(smallest)
+
+
+async def _first(candidates: Iterator[Script], fails: Fails, tries: int, end: float) -> Script | None:
+    """The first candidate, in order, that fails; some are tried at the same time."""
+
+    async def still(candidate: Script) -> bool:
+        for _ in range(tries):
+            if time.monotonic() > end:
+                return False
+            if await fails(candidate):
+                return True
+        return False
+
+    batch: list[Script] = []
+    for candidate in candidates:
+        batch.append(candidate)
+        if len(batch) == AT_ONCE:
+            if (found := await _of_batch(batch, still)) is not None:
+                return found
+            batch = []
+        if time.monotonic() > end:
+            return None
+    return await _of_batch(batch, still)
+
+
+async def _of_batch(batch: list[Script], still: Fails) -> Script | None:
+    answers = await asyncio.gather(*(still(candidate) for candidate in batch))
+    return next((candidate for candidate, yes in zip(batch, answers, strict=True) if yes), None)
+
+
+def _with(script: Script, steps: list[Any]) -> Script:
+    return {**script, "steps": steps}
+
+
+def _without_chunks(script: Script) -> Iterator[Script]:
+    """Halves, quarters … and single steps taken out, the last first: what comes late depends on what came before."""
+    steps = script["steps"]
+    size = len(steps) // 2
+    while size:
+        for start in range(len(steps) - size, -1, -size):
+            yield _with(script, steps[:start] + steps[start + size :])
+        size //= 2
+
+
+def _without_members(script: Script) -> Iterator[Script]:
+    """One of those that act together taken out."""
+    for at, step in enumerate(script["steps"]):
+        members = step.get("together", ())
+        for out in range(len(members)):
+            left = [m for n, m in enumerate(members) if n != out]
+            yield _with(script, _put(script, at, left if len(left) == 1 else [{"together": left}]))
+
+
+def _in_turn(script: Script) -> Iterator[Script]:
+    """What happened together happens one after the other."""
+    for at, step in enumerate(script["steps"]):
+        if "together" in step:
+            yield _with(script, _put(script, at, step["together"]))
+
+
+def _put(script: Script, at: int, instead: list[Any]) -> list[Any]:
+    steps: list[Any] = script["steps"]
+    return [*steps[:at], *instead, *steps[at + 1 :]]
+
+
+def _plainer(script: Script) -> Iterator[Script]:
+    """A member of a payload taken out; what the schema needs is missed at once, and the edit is then no good."""
+    for number, (_, step) in enumerate(_each(script)):
+        for name in list(step.get("payload", step.get("body", {}))):
+            edited = copy.deepcopy(script)
+            _, inner = list(_each(edited))[number]
+            del inner.get("payload", inner.get("body"))[name]
+            yield edited
+
+
+def _each(script: Script) -> Iterator[tuple[int, dict[str, Any]]]:
+    for at, step in enumerate(script["steps"]):
+        for member in step.get("together", [step]):
+            yield at, member
+
+
+def _without_idle_actors(script: Script) -> Script:
+    text = repr(script["steps"])
+    return {
+        **script,
+        **{
+            role: {name: user for name, user in script[role].items() if f"'{name}'" in text}
+            for role in ("agents", "dashboards")
+        },
+    }
+
+
+def size(script: Script) -> int:
+    """How many steps a script has, those that happen together each counted."""
+    return sum(1 for _ in _each(script))
