@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,6 +13,9 @@ from reference_impl.domain.commands import Change, Command, Constraints, Part, W
 from reference_impl.domain.errors import Refusal
 from reference_impl.domain.queue import Queue, queue_of
 from reference_impl.domain.vocabulary import ActivityState, CommandStatus, CommandType
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 QUEUED, EXECUTING = CommandStatus.QUEUED, CommandStatus.EXECUTING
 COMPLETED, FAILED, CANCELLED = CommandStatus.COMPLETED, CommandStatus.FAILED, CommandStatus.CANCELLED
@@ -74,12 +78,13 @@ def test_a_command_never_goes_back() -> None:
 def test_the_end_is_the_end(over: CommandStatus) -> None:
     """Nothing follows an end (CMD-3)."""
     one = command(part(over))
-    for step in (
+    steps: list[Callable[[], object]] = [
         lambda: MACHINE.acknowledge(one, "a1", started=True, now=30),
         lambda: MACHINE.acknowledge(one, "a1", started=False, now=30),
         lambda: MACHINE.complete(one, "a1", DONE, 30),
         lambda: MACHINE.cancel(one, 30),
-    ):
+    ]
+    for step in steps:
         with pytest.raises(Refusal, match="has ended") as refused:
             step()
         assert (refused.value.code, refused.value.status) == ("INVALID_STATE", 409)

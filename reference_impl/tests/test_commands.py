@@ -547,4 +547,4 @@ def sudden_death(world: World) -> None:
     async def nothing(*_: object) -> None:
         """Write nothing."""
 
-    world.parts.commands.save = nothing  # type: ignore[method-assign]
+    world.parts.commands.save = nothing  # type: ignore[method-assign,assignment]

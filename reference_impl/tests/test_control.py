@@ -50,12 +50,10 @@ async def test_stop_and_restart_over_rest(world: World, word: str) -> None:
         (word.upper(), None),
         (word.upper(), None),
     ]
-    for wrong in (
-        {"json": {"reason": 5}},
-        {"json": []},
-        {"data": "null", "headers": {"Content-Type": "application/json"}},
-    ):
-        assert (await world.rest("POST", f"/agents/a1/{word}", **wrong))[0] == 400  # type: ignore[arg-type]
+    null: Json = {"data": "null", "headers": {"Content-Type": "application/json"}}
+    wrong: list[Json] = [{"json": {"reason": 5}}, {"json": []}, null]
+    for options in wrong:
+        assert (await world.rest("POST", f"/agents/a1/{word}", **options))[0] == 400
     assert (await world.rest("POST", f"/agents/a1/{word}", data="reason=x"))[0] == 415
     for name in ("nobody", "b1", "a%20b"):
         assert (await world.rest("POST", f"/agents/{name}/{word}"))[0] == 404
@@ -116,11 +114,9 @@ async def test_nothing_to_stop(world: World) -> None:
 async def test_a_stop_in_the_middle_of_everything(world: World) -> None:
     """However it races with new commands, each one ends CANCELLED or waits, and the counts add up (STP-1, CNS-2)."""
     agent, dashboard = await world.agent("a1"), await world.dashboard()
-    *_, (status, answer), _ = await asyncio.gather(
-        *(posted(world, "a1") for _ in range(10)),
-        world.rest("POST", "/system/emergency-stop"),
-        posted(world, "a1"),
-    )
+    asked = [asyncio.create_task(posted(world, "a1")) for _ in range(10)]
+    status, answer = await world.rest("POST", "/system/emergency-stop")
+    await asyncio.gather(*asked, posted(world, "a1"))
     assert status == 200
     cancelled = statuses(await dashboard.fence()).count("CANCELLED")
     assert cancelled == answer["data"]["commandsCancelled"]
