@@ -50,7 +50,7 @@ class Outbox:
         if self._lines is None:
             self._lines = len(_lines(self._path))
         if self._lines >= 2 * _ROOM:
-            kept = [*_lines(self._path)[-_ROOM:], line]
+            kept = [*_lines(self._path)[1 - _ROOM :], line]
             beside = self._path.with_name(f"{self._path.name}.new")
             _write(beside, kept, os.O_TRUNC)
             beside.replace(self._path)

@@ -59,8 +59,8 @@ class JwkSet:
     async def find(self, algorithm: str, name: str | None) -> Any:
         """The key of that name, or the only one of its kind where the token names none."""
         found = self._known(algorithm, name)
-        if self._due(_PATIENCE_S if found is None else _FRESH_S):
-            async with self._turn:
+        if found is None or self._due(_FRESH_S):
+            async with self._turn:  # also to wait for who is reading it already
                 if self._due(_PATIENCE_S):
                     await self._read()
             found = self._known(algorithm, name)

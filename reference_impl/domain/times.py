@@ -58,4 +58,5 @@ def parse_rfc3339(text: str) -> int:
     if seconds.endswith(":60"):  # the same with leap seconds
         seconds, fraction = f"{seconds[:-2]}59", "999"
     moment = datetime.fromisoformat(seconds).replace(tzinfo=UTC)
-    return max(0, int(moment.timestamp()) * 1000 + int(f"{fraction}000"[:3]) + bool(fraction[3:].strip("0")))
+    ms = int(moment.timestamp()) * 1000 + int(f"{fraction}000"[:3]) + bool(fraction[3:].strip("0"))
+    return min(max(0, ms), _LAST)

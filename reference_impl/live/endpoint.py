@@ -51,7 +51,8 @@ class SocketEndpoint:
             try:
                 principal, version = await self._admit(scope, headers)
             except Refusal as refusal:
-                await parts.audit.add(turned_away(parts, origin(scope), refusal))
+                if refusal.status == 401:  # noqa: PLR2004 - its version is no matter of who it is
+                    await parts.audit.add(turned_away(parts, origin(scope), refusal))
                 parts.turn_away(connection, refusal)
                 await _drain(receive)
                 return
