@@ -14,8 +14,8 @@ from reference_impl.ids import RandomIds
 from reference_impl.live.codec import JsonCodec
 from reference_impl.live.connection import Connection
 from reference_impl.settings import Limits
-from reference_impl.tests.putting_out import output
 from reference_impl.tests.harness import beat
+from reference_impl.tests.putting_out import output
 
 if TYPE_CHECKING:
     from reference_impl.live.connection import Message

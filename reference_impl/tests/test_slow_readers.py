@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reference_impl.tests.putting_out import output
 from reference_impl.tests.harness import serving
+from reference_impl.tests.putting_out import output
 from reference_impl.tests.slow import Sleeper
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from reference_impl.tests.putting_out import an_id, command, output
 from reference_impl.tests.harness import serving
+from reference_impl.tests.putting_out import an_id, command, output
 
 if TYPE_CHECKING:
     from pathlib import Path
