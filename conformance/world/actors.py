@@ -10,6 +10,8 @@ from conformance import reading
 from conformance.timeline import VALID, Frame
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from conformance.world.link import Link
     from conformance.world.user import User
 
@@ -90,6 +92,15 @@ class Agent:
             return reading.command_id(frame.payload) == command_id
 
         return await self.link.until("COMMAND_REQUEST", since=since, within=within, where=fits, expected=expected)
+
+    async def next_command(self, known: Container[str]) -> str | None:
+        """Waits for a command that it has not had yet on this connection; gives its id."""
+
+        def fits(frame: Frame) -> bool:
+            return reading.command_id(frame.payload) not in known
+
+        frame = await self.link.until("COMMAND_REQUEST", within=DELIVERED_WITHIN, where=fits)
+        return reading.command_id(frame.payload) if frame else None
 
     async def is_told(self, kind: str, *, since: int = -1, expected: bool = True, **fields: Any) -> Frame | None:
         """Waits for a message of this kind to it; fields given must be in its payload."""
@@ -267,3 +278,18 @@ class Dashboard:
             return reading.command_id(frame.payload) == command_id and reading.status(frame.payload) == status
 
         return await self.link.until("COMMAND_STATUS", since=since, within=within, where=fits, expected=expected)
+
+    async def sees_queue(self, agent: Agent, queued: set[str], executing: set[str] | None = None) -> Frame | None:
+        """Waits for a QUEUE_UPDATE after the latest that shows an agent's queue so, or takes that."""
+        wanted = {"queued": queued, "executing": executing or set()}
+
+        def fits(frame: Frame) -> bool:
+            listed = {k: frame.payload.get(k) for k in wanted}
+            if reading.agent_id(frame.payload) != agent.id:
+                return False
+            return all(
+                isinstance(v, list) and {reading.command_id(r) for r in v} == wanted[k] for k, v in listed.items()
+            )
+
+        own = [f.seq for f in self.link.frames if f.kind == "QUEUE_UPDATE" and reading.agent_id(f.payload) == agent.id]
+        return await self.link.until("QUEUE_UPDATE", since=own[-1] - 1 if own else -1, where=fits)
