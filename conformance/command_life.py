@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from conformance import reading
 from conformance.command_orders import Order, accepted, orders
 from conformance.command_views import about, deliveries, stops, told
-from conformance.views import losses
+from conformance.views import Loss, losses
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -215,12 +215,16 @@ def _first_told(t: Timeline, task: Task, status: str, since: float) -> float:
 def _inputs(t: Timeline, task: Task) -> list[_Input]:
     order = task.order
     everything = [*_by_socket(t, task), *_by_rest(t, task), *_by_user(t, order)]
-    for loss in losses(t):
+    for loss in t.remember(_losses):
         if loss.agent_id == task.agent_id and loss.agent.user == order.user:
             early = NOTICED if loss.closed.by == "backend" else 0.0
             known = t.bound(loss.closed.at, NOTICED)
             everything.append(_Input(loss.closed.at - early, known, "loss", "FAILED", loss.closed, loss.agent.id))
     return sorted((i for i in everything if i.at > order.cause.at), key=lambda i: i.at)
+
+
+def _losses(t: Timeline) -> list[Loss]:
+    return list(losses(t))
 
 
 def _by_socket(t: Timeline, task: Task) -> Iterator[_Input]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 OK = 200
 REFUSED = 4
 """The hundreds of a status that refuses."""
+COMMANDING = frozenset({"COMMAND_REQUEST", "COMMAND_CANCEL", "EMERGENCY_STOP"})
 FLOOD = 0.1
 """Seconds between heartbeats below which a backend may tell several as one (STA-6)."""
 
@@ -190,15 +191,23 @@ def reads(t: Timeline, agent: Connection) -> Iterator[Item]:
 
 @remembered
 def causes(t: Timeline, agent_id: str) -> Iterator[Event]:
-    """Everything the tester did that may change an agent: what it said, its sockets' ends, changes over REST."""
+    """Everything the tester did that may change an agent: what it said, its sockets' ends, changes over REST, commands.
+
+    Commands of its user count, whoever they are for: they may show in its activity.
+    """
     for agent in t.agents:
         if agent.agent_id == agent_id:
             yield agent.opened
             yield from (f for f in agent.sent if f.type not in {"PING", "PONG", "TOKEN_REFRESH"})
             if agent.closed is not None:
                 yield agent.closed
+    owner = t.owners.get(agent_id)
+    for dashboard in t.dashboards:
+        if dashboard.user == owner:
+            yield from (f for f in dashboard.sent if f.type in COMMANDING)
     for e in t.exchanges:
-        if e.method != "GET" and agent_id in e.path.split("/"):
+        commanding = e.user == owner and e.path.split("/")[1] in {"commands", "system"}
+        if e.method != "GET" and (commanding or agent_id in e.path.split("/")):
             yield e
 
 

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 START_SECONDS = 30.0
 END_SECONDS = 5.0
 USERS = ("alice", "bob", "carol")
-SHORT_TIMES = ("--heartbeat-interval", "2", "--init-timeout", "2")
-SHORT_TERMS: dict[str, Any] = {"heartbeat_interval": 2.0, "init_timeout": 2.0}
+SHORT_TIMES = ("--heartbeat-interval", "2", "--init-timeout", "2", "--cancel-grace", "2")
+SHORT_TERMS: dict[str, Any] = {"heartbeat_interval": 2.0, "init_timeout": 2.0, "cancel_grace": 2.0}
 """At level full the real time-outs are judged, short ones, so that nobody waits two minutes for them."""
 PROGRAM = (sys.executable, "-m", "reference_impl")
 

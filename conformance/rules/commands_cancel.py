@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 
 from conformance import reading
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from conformance.scene import Scene
     from conformance.timeline import Timeline
+    from conformance.world.actors import Dashboard
     from conformance.world.world import World
 
 WITHIN = 1.0
@@ -237,29 +239,37 @@ def by_bob_passed_on(s: Scene) -> None:
 async def cancelled_at_each_stage(world: World) -> None:
     """Commands are cancelled by another dashboard and over REST: delivered, acknowledged, executing, and ended."""
     user = world.user()
-    dashboard, other, agent = await user.dashboard(), await user.dashboard(), await user.agent()
-    for way in ("socket", "rest"):
-        for stage in ("", "RECEIVED", "EXECUTING"):
-            command = await dashboard.request(agent)
-            await agent.takes(command)
-            if stage:
-                await agent.ack(command, stage)
-            for _ in range(1 if stage == "EXECUTING" else 2):
-                if way == "socket":
-                    await other.cancel(command, reason="Never mind")
-                else:
-                    await user.rest.post(f"/commands/{command}/cancel", {"reason": "Never mind"})
-            await agent.is_told("COMMAND_CANCEL", commandId=command)
-            if stage == "EXECUTING":
-                await agent.complete(command, "COMPLETED" if way == "rest" else "CANCELLED")
-                await other.cancel(command)
-                await user.rest.post(f"/commands/{command}/cancel")
-            else:
-                await dashboard.sees_command(command, "CANCELLED")
-                await agent.ack(command)
-            await world.quiet()
-            await user.rest.get(f"/commands/{command}")
+    dashboard, other = await user.dashboard(), await user.dashboard()
+    stages = ("", "RECEIVED", "EXECUTING")
+    await asyncio.gather(*(_stage(world, dashboard, by, stage) for by in (other, None) for stage in stages))
     await dashboard.link.until(since=user.last, within=WITHIN + 0.3, expected=False, where=lambda _: False)
+
+
+async def _stage(world: World, dashboard: Dashboard, by: Dashboard | None, stage: str) -> None:
+    """One command that is cancelled at a stage, by a dashboard or over REST, and again when it has ended."""
+    user = world.user()
+    agent = await user.agent()
+    command = await dashboard.request(agent)
+    await agent.takes(command)
+    if stage:
+        await agent.ack(command, stage)
+
+    async def cancel() -> None:
+        if by is not None:
+            await by.cancel(command, reason="Never mind")
+        else:
+            await user.rest.post(f"/commands/{command}/cancel", {"reason": "Never mind"})
+
+    await cancel()
+    await agent.is_told("COMMAND_CANCEL", commandId=command)
+    if stage == "EXECUTING":
+        await agent.complete(command, "CANCELLED" if by else "COMPLETED")
+    else:
+        await dashboard.sees_command(command, "CANCELLED")
+        await agent.ack(command)
+    await cancel()
+    await world.quiet()
+    await user.rest.get(f"/commands/{command}")
 
 
 async def nothing_there_to_cancel(world: World) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+import asyncio
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from conformance import reading
 from conformance.command_life import NEVER, Task, tasks
@@ -268,20 +269,21 @@ async def all_that_can_be_asked(world: World) -> None:
     user = world.user()
     dashboard = await user.dashboard()
     agent, other = await user.agent(), await user.agent()
-    for fields in (
-        {},
-        {"priority": 0},
-        {"priority": 100, "executionConstraints": {"timeLimitMs": 600_000, "tokenBudget": 1, "maxRetries": 0}},
-        {"content": 'é\u2028"\\ 🤖 </script>\ttail  '},
-        {"content": "x" * 10_000, "executionConstraints": {"maxRetries": 3}},
-    ):
+
+    async def ask(fields: dict[str, Any]) -> None:
         asked = {"content": "One of each", "type": "REVIEW"} | fields
-        for receiver, command in (
-            (agent, await dashboard.request(agent, **asked)),
-            (other, await user.rest.command(other.id, **asked)),
-        ):
-            await receiver.runs(command)
-            await user.rest.get(f"/commands/{command}")
+        one = await dashboard.request(agent, **asked)
+        two = await user.rest.command(other.id, **asked)
+        await asyncio.gather(agent.runs(one), other.runs(two))
+        await asyncio.gather(*(user.rest.get(f"/commands/{command}") for command in (one, two)))
+
+    await asyncio.gather(
+        ask({}),
+        ask({"priority": 0}),
+        ask({"priority": 100, "executionConstraints": {"timeLimitMs": 600_000, "tokenBudget": 1, "maxRetries": 0}}),
+        ask({"content": 'é\u2028"\\ 🤖 </script>\ttail  '}),
+        ask({"content": "x" * 10_000, "executionConstraints": {"maxRetries": 3}}),
+    )
     await world.quiet()
 
 

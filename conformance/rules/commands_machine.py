@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 
 from conformance import reading
@@ -16,19 +17,20 @@ if TYPE_CHECKING:
 
     from conformance.scene import Scene
     from conformance.timeline import Timeline
+    from conformance.world.actors import Dashboard
     from conformance.world.world import World
 
 SPOKEN = ("COMMAND_ACK", "COMMAND_COMPLETE")
 ABOUT_COMMANDS = (*SPOKEN, "TERMINAL_OUTPUT", "TRACE_EVENT", "INVESTIGATION_REPORT")
 
 
-def words(t: Timeline, *kinds: str) -> Iterator[Said]:
+def spoken(t: Timeline, *kinds: str) -> Iterator[Said]:
     """Each valid message of these kinds that an agent said in its own name, answered or waited for."""
     for s in said(t):
         c = s.connection
         names = {c.agent_id, c.init and c.init.payload.get("agentId")}
-        spoken = s.sent.type in (kinds or SPOKEN) and c.role == "agent" and s.ready and is_valid(s, t)
-        if spoken and s.sent.payload["agentId"] in names and (s.answers or s.unanswered(t)):
+        is_word = s.sent.type in (kinds or SPOKEN) and c.role == "agent" and s.ready and is_valid(s, t)
+        if is_word and s.sent.payload["agentId"] in names and (s.answers or s.unanswered(t)):
             yield s
 
 
@@ -45,7 +47,7 @@ class Word(NamedTuple):
 def own_words(t: Timeline) -> Iterator[Word]:
     """Each word of an agent about a command that it had been given, where the command's status is known."""
     seen: dict[tuple[str, str], set[str]] = {}
-    for s in words(t):
+    for s in spoken(t):
         status = reading.status(s.sent.payload) or ""
         task = task_of(t, reading.command_id(s.sent.payload), s.connection.agent_id)
         if task is None or task.order.user != s.connection.user:
@@ -84,7 +86,7 @@ def illegal_words(t: Timeline) -> Iterator[Word]:
         back = w.s.sent.type == "COMMAND_ACK" and w.now == "EXECUTING" and not _starts(w.s)
         if w.now in TERMINAL or back:
             yield w
-    for s in words(t):
+    for s in spoken(t):
         order = orders(t).get(reading.command_id(s.sent.payload) or "")
         mine = order is not None and order.user == s.connection.user
         if order and mine and s.connection.agent_id not in order.targets and order.settled < s.sent.at:
@@ -106,12 +108,12 @@ def illegal_refused(w: Word, t: Timeline) -> Iterator[Finding]:
 def about_nothing(t: Timeline) -> Iterator[Said]:
     """Each message of an agent about a command that does not exist."""
     unknown = {n.data["command"] for n in t.notes if n.kind == "unknown-command"}
-    return (s for s in words(t, *ABOUT_COMMANDS) if s.sent.payload["commandId"] in unknown)
+    return (s for s in spoken(t, *ABOUT_COMMANDS) if s.sent.payload["commandId"] in unknown)
 
 
 def about_foreign(t: Timeline) -> Iterator[Said]:
     """Each message of an agent about a command of another user."""
-    for s in words(t, *ABOUT_COMMANDS):
+    for s in spoken(t, *ABOUT_COMMANDS):
         order = orders(t).get(reading.command_id(s.sent.payload) or "")
         if order is not None and order.user != s.connection.user and order.settled < s.sent.at:
             yield s
@@ -127,8 +129,8 @@ def spoofed(t: Timeline) -> Iterator[Said]:
     for s in said(t):
         c = s.connection
         names = {c.agent_id, c.init and c.init.payload.get("agentId")}
-        spoken = s.sent.type in SPOKEN and c.role == "agent" and s.ready and is_valid(s, t)
-        if spoken and s.sent.payload["agentId"] not in names and (s.answers or s.unanswered(t)):
+        is_word = s.sent.type in SPOKEN and c.role == "agent" and s.ready and is_valid(s, t)
+        if is_word and s.sent.payload["agentId"] not in names and (s.answers or s.unanswered(t)):
             yield s
 
 
@@ -262,27 +264,32 @@ def in_another_name_accepted(s: Scene) -> None:
 
 async def every_way_through(world: World) -> None:
     """Commands go each legal way to each end; then agents say what they may not say any more."""
+    dashboard = await world.user().dashboard()
+    ways = (("COMPLETED",), ("RECEIVED", "FAILED"), ("EXECUTING", "CANCELLED"), ("EXECUTING", "COMPLETED"))
+    longer = (("RECEIVED", "QUEUED", "EXECUTING", "FAILED"), ("QUEUED", "CANCELLED"))
+    await asyncio.gather(*(_go(world, dashboard, *way) for way in (*ways, *longer)))
+
+
+async def _go(world: World, dashboard: Dashboard, *way: str) -> None:
+    """One command on an agent of its own, that says each word of its way twice."""
+    *words, end = way
     user = world.user()
-    dashboard, agent = await user.dashboard(), await user.agent()
-    ways = ((), ("RECEIVED",), ("EXECUTING",), ("RECEIVED", "QUEUED", "EXECUTING"))
-    for way, end in zip(
-        (*ways, *ways[2:]), ("COMPLETED", "FAILED", "CANCELLED", "COMPLETED", "FAILED", "CANCELLED"), strict=True
-    ):
-        command = await dashboard.request(agent)
-        await agent.takes(command)
-        for status in way:
-            await agent.ack(command, status)
-            await agent.ack(command, status)
-        if "EXECUTING" in way:
-            await agent.ack(command, "QUEUED")
-            await agent.ack(command, "RECEIVED")
-        await agent.complete(command, end, **({"error": "It broke"} if end == "FAILED" else {}))
-        await dashboard.sees_command(command, end)
-        await agent.ack(command)
-        await agent.complete(command, "FAILED" if end == "COMPLETED" else "COMPLETED")
-        await agent.complete(command, end)
-        await world.quiet()
-        await user.rest.get(f"/commands/{command}")
+    agent = await user.agent()
+    command = await dashboard.request(agent)
+    await agent.takes(command)
+    for status in words:
+        await agent.ack(command, status)
+        await agent.ack(command, status)
+    if "EXECUTING" in words:
+        await agent.ack(command, "QUEUED")
+        await agent.ack(command, "RECEIVED")
+    await agent.complete(command, end, **({"error": "It broke"} if end == "FAILED" else {}))
+    await dashboard.sees_command(command, end)
+    await agent.ack(command)
+    await agent.complete(command, "FAILED" if end == "COMPLETED" else "COMPLETED")
+    await agent.complete(command, end)
+    await world.quiet()
+    await user.rest.get(f"/commands/{command}")
 
 
 async def another_agent_meddles(world: World) -> None:

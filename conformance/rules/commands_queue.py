@@ -187,7 +187,6 @@ async def more_than_it_can_take(world: World) -> None:
         done.add(command)
         await agent.ack(command)
         await agent.complete(command)
-        await world.quiet()
 
 
 async def waiting_for_the_agent(world: World) -> None:
@@ -206,7 +205,6 @@ async def waiting_for_the_agent(world: World) -> None:
             break
         done.add(command)
         await agent.complete(command)
-        await world.quiet()
 
 
 RULES = (

@@ -1,4 +1,4 @@
-"""Commands that end by themselves: their agent is lost, a limit passes, a cancel is not heeded (CMD-7, CMD-8, CMD-9)."""
+"""Commands that end by themselves: the agent is lost, a limit passes, a cancel is not heeded (CMD-7, CMD-8, CMD-9)."""
 
 from __future__ import annotations
 
@@ -384,7 +384,7 @@ RULES = (
     Rule(
         id="command.limit-kept",
         clauses=("CMD-9",),
-        judges="Past its time limit, and not before, a command is FAILED within two seconds, and its agent told to cancel.",
+        judges="Past its limit, and not before, a command is FAILED within two seconds, and its agent told to cancel.",
         when=limits,
         check=limit_kept,
         good=(ended_at_its_limit,),
