@@ -41,21 +41,24 @@ def changes(t: Timeline) -> Iterator[Change]:
         queues.setdefault((task.order.user, task.agent_id), []).append(task)
     for queue_of in queues.values():
         steps = sorted(((s, x) for x in queue_of for s in x.known), key=lambda pair: pair[0].at)
-        for index, (step, task) in enumerate(steps):
-            doubts = [x.unsure for x in queue_of]
-            later = [s.at for s, _ in steps[index + 1 :]]
-            until = min([*later, *doubts, t.end])
+        doubt = min([x.unsure for x in queue_of] + [t.end])
+        nexts = [s.at for s, _ in steps[1:]] + [t.end]
+        for (step, task), following in zip(steps, nexts, strict=True):
+            until = min(following, doubt)
             if until > step.settled and step.by not in {"deletion", "stop"}:
                 yield from _watched(t, queue_of, task, step, until)
 
 
 def _watched(t: Timeline, queue_of: list[Task], task: Task, step: Step, until: float) -> Iterator[Change]:
+    due = t.bound(step.settled, WITHIN)
+    told = any(d.about(task.agent_id, "QUEUE_UPDATE", after=step.cause.seq) for d in t.dashboards_of(task.order.user))
+    if not told and until <= due:
+        return
     now = {x.id: x.status(step.settled) for x in queue_of}
     if None in now.values():
         return
     executing = frozenset(i for i, status in now.items() if status == "EXECUTING")
     queued = frozenset(i for i, status in now.items() if status in {"PENDING", "QUEUED"})
-    due = t.bound(step.settled, WITHIN)
     for dashboard in watchers(t, task.order.user, step.cause):
         change = Change(task, step, dashboard, until, executing, queued)
         frames = _after(change)
