@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 NOT_FOUND = 404
 STABLE = ("agent_id", "name", "agent_type", "version", "capabilities", "created_at")
-EVENTS = ("AGENT_STATUS", "AGENT_CONNECTED", "AGENT_DISCONNECT", "AGENT_ERROR")
+EVENTS = ("AGENT_STATUS", "AGENT_CONNECTED", "AGENT_DISCONNECT", "AGENT_ERROR", "TERMINAL_STREAM", "TRACE_STREAM")
 
 
 def foreign(t: Timeline) -> Iterator[Exchange]:
@@ -214,6 +214,13 @@ def event_of_alice(s: Scene) -> None:
     dashboard.told("a1")
 
 
+def terminal_of_alice(s: Scene) -> None:
+    dashboard, agent = s.dashboard(user="bob"), s.agent("a1")
+    sent = {"commandId": "a1", "agentId": "a1", "streamType": "STDOUT", "content": "secret", "sequence": 0}
+    agent.sends("TERMINAL_OUTPUT", sent)
+    dashboard.gets("TERMINAL_STREAM", sent)
+
+
 @provocation(needs="second-user")
 async def a_stranger_with_a_token(world: World) -> None:
     """A second user reads, renames and deletes the first one's agent, and one that does not exist."""
@@ -247,6 +254,19 @@ async def two_users_side_by_side(world: World) -> None:
     await world.quiet()
 
 
+@provocation(needs="commands second-user")
+async def two_users_at_work(world: World) -> None:
+    """Two users with an agent, a command and a dashboard each; both agents print and trace."""
+    users = (world.user(), world.user(1))
+    pairs = [(await user.dashboard(), await user.agent()) for user in users]
+    for dashboard, agent in pairs:
+        command = await dashboard.request(agent)
+        await agent.takes(command)
+        await dashboard.sees_piece(await agent.prints("line\n", command=command))
+        await dashboard.sees_piece(await agent.traces(command))
+    await world.quiet()
+
+
 RULES = (
     Rule(
         id="isolation.foreign-is-unknown",
@@ -275,7 +295,7 @@ RULES = (
         when=sights,
         check=own_only,
         good=(each_its_own,),
-        bad=(list_of_all, snapshot_of_all, event_of_alice),
-        cases=(two_users_side_by_side,),
+        bad=(list_of_all, snapshot_of_all, event_of_alice, terminal_of_alice),
+        cases=(two_users_side_by_side, two_users_at_work),
     ),
 )
