@@ -43,6 +43,10 @@ SOCKETS = """
     timeout-never status-flood status-swallowed status-flicker status-reordered disconnect-twice error-not-forwarded
     cross-user-status
 """
+TERMINALS = """
+    terminal-double terminal-reordered terminal-stderr-as-stdout terminal-ansi-stripped terminal-history-differs
+    terminal-slow-blocks trace-flat
+"""
 
 
 def clean(path: Path) -> Parts:
@@ -58,7 +62,7 @@ def clauses() -> dict[str, Any]:
 
 def test_the_list() -> None:
     """The defects are those of the tables, and no others."""
-    assert names() == sorted(f"{PLAN} {REST} {SOCKETS}".split())
+    assert names() == sorted(f"{PLAN} {REST} {SOCKETS} {TERMINALS}".split())
 
 
 @pytest.mark.parametrize("name", names())
