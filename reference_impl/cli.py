@@ -34,6 +34,12 @@ def serve(  # noqa: PLR0913, PLR0917 - one argument per option
     heartbeat_interval: Annotated[float, typer.Option(help="Seconds; 0 leaves the setting.", min=0)] = 0,
     init_timeout: Annotated[float, typer.Option(help="Seconds; 0 leaves the setting.", min=0)] = 0,
     cancel_grace: Annotated[float, typer.Option(help="Seconds; 0 leaves the setting.", min=0)] = 0,
+    access_ttl: Annotated[float, typer.Option(help="Seconds an access token lives.", min=0)] = 0,
+    link_ttl: Annotated[float, typer.Option(help="Seconds a sign-in link lives.", min=0)] = 0,
+    device_ttl: Annotated[float, typer.Option(help="Seconds a device code lives.", min=0)] = 0,
+    device_interval: Annotated[float, typer.Option(help="Seconds between two polls of a device.", min=0)] = 0,
+    rest_rate: Annotated[float, typer.Option(help="Requests a second, per user or address.", min=0)] = 0,
+    mail_outbox: Annotated[str, typer.Option(help="A file for the sign-in mails; see `mail`.")] = "",
     bus: Annotated[str, typer.Option(help="Redis' URL, which joins this node to others on one database.")] = "",
     node: Annotated[str, typer.Option(help="This node's name among them, the same after a restart.")] = "",
     log_level: Annotated[str, typer.Option(help="debug, info, warning, error.")] = "",
@@ -49,7 +55,14 @@ def serve(  # noqa: PLR0913, PLR0917 - one argument per option
         "init_timeout_s": init_timeout,
         "cancel_grace_s": cancel_grace,
     }
-    settings = settings.with_timings({name: value for name, value in timings.items() if value})
+    auth = {
+        "access_ttl_s": access_ttl,
+        "link_ttl_s": link_ttl,
+        "device_ttl_s": device_ttl,
+        "device_interval_s": device_interval,
+    }
+    settings = settings.changed("timings", timings).changed("auth", auth)
+    settings = settings.changed("limits", {"rest_requests_per_s": rest_rate}).changed("mail", {"outbox": mail_outbox})
     if settings.uses_development_secret and host not in _LOOPBACK:
         _refuse("Set ONSEMBL_JWT_SECRET: the development secret is published and serves only on loopback.")
     if unknown := set(defect or ()) - set(names()):
@@ -110,6 +123,23 @@ def token(
 
     now = int(time.time())
     sys.stdout.write(sign(_settings({}).jwt_secret, user, now_s=now, expires_in_s=expires_in) + "\n")
+
+
+@app.command()
+def mail(
+    to: Annotated[str, typer.Option(help="The address.")],
+    outbox: Annotated[str, typer.Option(help="The file that `serve --mail-outbox` writes; else the setting.")] = "",
+) -> None:
+    """Print the token of the newest sign-in mail to an address."""
+    from reference_impl.mail import newest  # noqa: PLC0415 - see the module's first line
+
+    path = outbox or _settings({}).mail.outbox
+    if not path:
+        _refuse("Name the file: --outbox PATH, or ONSEMBL_MAIL__OUTBOX.")
+    elif (token := newest(path, to)) is None:
+        _refuse(f"There is no mail to {to} in {path}.", code=1)
+    else:
+        sys.stdout.write(token + "\n")
 
 
 @app.command()

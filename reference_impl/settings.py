@@ -166,9 +166,10 @@ class Settings(BaseSettings):
         """Whether anybody can sign tokens."""
         return self.jwt_secret == DEVELOPMENT_SECRET
 
-    def with_auth(self, given: Mapping[str, float]) -> Settings:
-        """The same with some times of signing in changed."""
-        return self.model_copy(update={"auth": self.auth.model_copy(update=dict(given))})
+    def changed(self, group: str, given: Mapping[str, object]) -> Settings:
+        """The same with some settings of a group changed; what is empty or 0 leaves the setting."""
+        update = {name: value for name, value in given.items() if value}
+        return self.model_copy(update={group: getattr(self, group).model_copy(update=update)})
 
     def with_timings(self, given: Mapping[str, float]) -> Settings:
         """The same with some timings changed."""

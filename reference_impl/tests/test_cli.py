@@ -107,3 +107,25 @@ def test_unusable_databases_are_one_sentence(tmp_path: Path) -> None:
         result = ran(command, "--db", url)
         assert (result.returncode, result.stderr.count("\n")) == (1, 1), result.stderr
         assert "hidden" not in result.stderr
+
+
+def test_mails_are_read_from_the_outbox(tmp_path: Path) -> None:
+    """`mail` prints the token that a server with an outbox has sent, and says when there is none."""
+    outbox = tmp_path / "outbox"
+    with served(tmp_path / "db", "--mail-outbox", str(outbox), "--access-ttl", "60") as (_, told):
+        connection = HTTPConnection(told["url"].removeprefix("http://"), timeout=5)
+
+        def post(path: str, body: dict[str, str]) -> Any:
+            headers = {"Content-Type": "application/json"}
+            connection.request("POST", f"/api/v1/auth/{path}", json.dumps(body), headers)
+            return json.load(connection.getresponse())
+
+        post("magic-link", {"email": "alice@example.com"})
+        token = ran("mail", "--to", "Alice@example.com", "--outbox", str(outbox)).stdout.strip()
+        signed_in = post("verify", {"token": token})["data"]
+        assert (signed_in["user"]["id"], signed_in["expiresIn"]) == ("alice", 60)
+        connection.close()
+    missing = ran("mail", "--to", "bob@example.com", ONSEMBL_MAIL__OUTBOX=str(outbox))
+    assert (missing.returncode, missing.stdout) == (1, "")
+    assert "no mail to bob@example.com" in missing.stderr
+    assert ran("mail", "--to", "bob@example.com").returncode == 2

@@ -34,6 +34,7 @@ REST = """
     rest-foreign-delete rest-list-all-users rest-validation-500 token-alg-none token-refresh-as-access
     metrics-never-null offline-wipes-heartbeat
 """
+ACCOUNTS = "device-code-reusable audit-silent audit-all-users"
 SOCKETS = """
     ws-open-before-auth ws-bad-token-left-open ws-expired-token-lives ws-swallows-bad-json ws-drops-on-bad-json
     ws-error-uncorrelated ws-no-pong ws-double-reply ws-seconds-timestamp
@@ -62,7 +63,7 @@ def clauses() -> dict[str, Any]:
 
 def test_the_list() -> None:
     """The defects are those of the tables, and no others."""
-    assert names() == sorted(f"{PLAN} {REST} {SOCKETS} {TERMINALS}".split())
+    assert names() == sorted(f"{PLAN} {REST} {ACCOUNTS} {SOCKETS} {TERMINALS}".split())
 
 
 @pytest.mark.parametrize("name", names())
@@ -155,3 +156,23 @@ def test_heartbeats_do_not_put_off_the_end(tmp_path: Path) -> None:
     link = parts.make_link("a1", "c1", cast("Connection", None), cast("Clock", clock))
     link.seen()
     assert link.silent_for() == 3.0
+
+
+async def test_device_code_opens_twice(tmp_path: Path) -> None:
+    """With device-code-reusable an approved device gets tokens as often as it asks."""
+    (defect,) = load(["device-code-reusable"])
+    async with serving(str(tmp_path / "db"), wrap=defect.apply) as world:
+        device = (await world.rest("POST", "/auth/device/authorize", None))[1]["data"]
+        await world.rest("POST", "/auth/device/confirm", json={"userCode": device["userCode"]})
+        poll = {"deviceCode": device["deviceCode"]}
+        assert [(await world.rest("POST", "/auth/device/token", None, json=poll))[0] for _ in range(2)] == [200, 200]
+
+
+async def test_audit_defects(tmp_path: Path) -> None:
+    """With audit-silent a delete leaves no entry; with audit-all-users bob sees what alice did."""
+    (silent,), (everybodys,) = load(["audit-silent"]), load(["audit-all-users"])
+    async with serving(str(tmp_path / "db"), wrap=lambda parts: everybodys.apply(silent.apply(parts))) as world:
+        made = (await world.rest("POST", "/constraints", json={"name": "x"}))[1]["data"]["id"]
+        assert (await world.rest("DELETE", f"/constraints/{made}"))[0] == 204
+        seen = (await world.rest("GET", "/audit-logs", "bob"))[1]["data"]
+    assert [(entry["userId"], entry["eventType"]) for entry in seen] == [("alice", "CREATE_CONSTRAINT")]
