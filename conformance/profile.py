@@ -52,6 +52,8 @@ SETTINGS: Mapping[str, type | tuple[type, ...]] = {
     "ready": str,
     "env": dict,
     "evidence": list,
+    "login": dict,
+    "limits": dict,
     "only": str,
     "seed": int,
     "max_time": (int, float),
@@ -68,8 +70,15 @@ COMMANDS: Mapping[str, str] = {
 }
 """Settings that are a command → how one looks."""
 TIMINGS = ("clock_tolerance", "init_timeout", "heartbeat_interval", "cancel_grace")
-TABLES: Mapping[str, tuple[str, ...]] = {"timings": TIMINGS, "allow": ("destructive",)}
+TABLES: Mapping[str, tuple[str, ...]] = {
+    "timings": TIMINGS,
+    "allow": ("destructive",),
+    "login": ("email", "mail_command"),
+    "limits": ("rest_per_second",),
+}
 """Settings that are tables → what may stand in them."""
+NUMBERS = {"timings": "seconds", "limits": "a number"}
+"""Tables of numbers → what is counted."""
 LEVELS = ("core", "full")
 
 
@@ -113,8 +122,10 @@ def _check(path: Path, key: str, value: Any) -> None:
 def _check_parts(path: Path, key: str, value: Any) -> None:
     if key in TABLES and (unknown := value.keys() - set(TABLES[key])):
         raise TargetError(f"{path}: {key} know {', '.join(TABLES[key])}, not {', '.join(sorted(unknown))}")
-    if key == "timings" and (odd := [k for k, v in value.items() if not _is_positive(v)]):
-        raise TargetError(f"{path}: timings.{odd[0]} = {value[odd[0]]!r}: write seconds, more than 0")
+    if key in NUMBERS and (odd := [k for k, v in value.items() if not _is_positive(v)]):
+        raise TargetError(f"{path}: {key}.{odd[0]} = {value[odd[0]]!r}: write {NUMBERS[key]}, more than 0")
+    if key == "login":
+        _check_login(path, value)
     if key == "allow" and (odd := [k for k, v in value.items() if not isinstance(v, bool)]):
         raise TargetError(f"{path}: allow.{odd[0]} = {value[odd[0]]!r}: write true or false")
     if key == "env" and (odd := [k for k, v in value.items() if not isinstance(v, str)]):
@@ -123,6 +134,13 @@ def _check_parts(path: Path, key: str, value: Any) -> None:
         raise TargetError(f"{path}: max_time = {value!r}: write seconds, at least 1")
     if key in TEXTS and not all(isinstance(v, str) for v in value):
         raise TargetError(f"{path}: {key} = {value!r} is of the wrong type: it is a list of texts")
+
+
+def _check_login(path: Path, login: dict[str, Any]) -> None:
+    if not isinstance(login.get("email"), str) or "@" not in login["email"]:
+        raise TargetError(f'{path}: login needs the address of an account: email = "tester@example.com"')
+    if "mail_command" in login and not (isinstance(login["mail_command"], list) and _is_command(login["mail_command"])):
+        raise TargetError(f'{path}: login.mail_command is a command and its arguments: ["newest-token", "{{email}}"]')
 
 
 def _is_positive(value: Any) -> bool:
@@ -228,6 +246,9 @@ def make_target(settings: Mapping[str, Any]) -> Target:
         level=settings.get("level", "core"),
         withheld=tuple(settings.get("withheld", ())),
         evidence=tuple(settings.get("evidence", ())),
+        email=settings.get("login", {}).get("email", ""),
+        mail_command=tuple(settings.get("login", {}).get("mail_command", ())),
+        rest_per_second=float(settings.get("limits", {}).get("rest_per_second", 0)),
         clock_tolerance=float(timings.get("clock_tolerance", 60)),
         init_timeout=float(timings.get("init_timeout", 30)),
         heartbeat_interval=float(timings.get("heartbeat_interval", 30)),

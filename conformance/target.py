@@ -59,6 +59,12 @@ class Target:
     """The running backend, where the suite holds it: what can restart it."""
     evidence: tuple[str, ...] = field(default=(), repr=False)
     """A command that prints what is stored, as JSON; only a profile names one, or the bundled start."""
+    email: str = ""
+    """The address of an account that can sign in by mail."""
+    mail_command: tuple[str, ...] = field(default=(), repr=False)
+    """A command on this machine that prints the newest sign-in token for `{email}`; only a profile names one."""
+    rest_per_second: float = 0.0
+    """RATE-1: how many requests a second of one client the backend answers; 0 where nobody says."""
     profile: str = field(default="", compare=False)
     """The file that describes it, where there is one: what is played again needs all of it, not only the URL."""
     bundled: bool = False

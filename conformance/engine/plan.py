@@ -29,6 +29,9 @@ NEEDS: Mapping[str, str] = {
     "restart": "a way to restart the backend (command or restart in target.toml)",
     "kill": "a backend that the suite starts itself, so that it can end it at once (command in target.toml)",
     "second-node": "a second node of the backend (nodes in target.toml, or --node twice)",
+    "account": "the address of an account ([login] email in target.toml)",
+    "mail": "a command that prints the newest sign-in token ([login] mail_command in target.toml)",
+    "rest-limit": "the limit of requests a second, on this machine ([limits] rest_per_second in target.toml)",
     "evidence": "a command that shows what is stored (evidence in target.toml)",
 }
 """What a case may need → how a person offers it. A capability is a word too: the target must not withhold it."""

@@ -100,6 +100,9 @@ class Run:
             "load": target.is_loopback,
             "patience": self._options.max_time >= PATIENT,
             "evidence": bool(target.evidence),
+            "account": bool(target.email),
+            "mail": bool(target.email and target.mail_command),
+            "rest-limit": target.is_loopback and target.rest_per_second > 0,
         }
         promised = {c.capability for c in self._contract.clauses.values() if c.capability} - set(target.withheld)
         return frozenset(name for name, offered in offers.items() if offered) | promised

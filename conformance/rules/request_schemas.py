@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 BAD, REFUSED = 400, 400
 AT_ONCE = 8
-FREE = frozenset({"pollDeviceToken", "confirmDevice", "verifyMagicLink", "refreshTokens"})
-"""Operations that may refuse a well-formed request with 400: its token or code is not good."""
+FREE = frozenset({"pollDeviceToken", "confirmDevice", "verifyMagicLink", "refreshTokens", "authorizeDevice"})
+"""Operations that may refuse a well-formed request with 400: its token, code or client is not good."""
 LONGEST = 8
 """A text as long as this is found nowhere by chance."""
 ORDERS = {"stopAgent": "AGENT_CONTROL", "restartAgent": "AGENT_CONTROL", "cancelCommand": "COMMAND_CANCEL"}

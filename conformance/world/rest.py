@@ -170,6 +170,8 @@ class Rest:
             shown.setdefault("content-type", "application/json")
             shown["content-length"] = str(len(data))
         sent = {"Accept-Encoding": "identity", **site.target.headers, **shown}
+        if bearer:
+            shown["authorization"] = bearer  # its name, on the timeline only: rules tell sessions apart by it
         value = f"Bearer {site.vault.opened(bearer)}" if bearer else site.authorization(credential, self.user)
         if value is not None:
             sent["Authorization"] = value

@@ -14,10 +14,11 @@ from conformance.world.command import CommandError, printed
 from conformance.world.estate import Estate, make_estate
 from conformance.world.link import Link
 from conformance.world.recorder import Recorder
+from conformance.world.sign_in import Device, Session, mailed_token, new_device, new_session, session_of
 from conformance.world.user import User
 
 if TYPE_CHECKING:
-    from conformance.timeline import Timeline
+    from conformance.timeline import Exchange, Timeline
     from conformance.world.site import Site
 
 GONE_SECONDS = 5.0
@@ -85,6 +86,22 @@ class World:
     async def estate(self, index: int = 0) -> Estate:
         """One of everything that has an id, of the first, second … user."""
         return await make_estate(self, self.user(index))
+
+    async def device(self, index: int = 0) -> Device | None:
+        """A device that asks to be let in."""
+        return await new_device(self, index)
+
+    async def session(self, index: int = 0) -> Session | None:
+        """A session of the first, second … user, with tokens of its own."""
+        return await new_session(self, index)
+
+    def session_of(self, answer: Exchange) -> Session | None:
+        """The session that an answer with tokens opens."""
+        return session_of(self.user().rest, answer)
+
+    async def mailed_token(self) -> str | None:
+        """The token of a fresh sign-in mail for the target's account; the caller holds `site.mail`."""
+        return await mailed_token(self)
 
     def new_id(self) -> str:
         """A fresh id, unlike any other of any run."""

@@ -1,0 +1,454 @@
+"""The device grant of RFC 8628 lets the agent command line in: once, and not before its user says so (TOK-5)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from conformance.resources import data_of
+from conformance.rest_views import is_failure, judged
+from conformance.rule import Finding, Rule, provocation
+from conformance.sessions import user_of
+from conformance.views import OK
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from conformance.scene import Scene
+    from conformance.timeline import Exchange, Timeline
+    from conformance.world.world import World
+
+BAD = 400
+SPENT = ("invalid_grant", "expired_token")
+STRANGE = (*SPENT, "invalid_client", "unauthorized_client")
+"""What may be said of a code that nobody gave; of a client that nobody knows as well."""
+SLOWER = 5.0
+SOON = 5.0
+"""Seconds that a code may live to be waited for in every run."""
+LATER = 60.0
+
+
+class Grant(NamedTuple):
+    """The codes that were given to a device, and all that was done with them."""
+
+    begun: Exchange
+    confirmed: tuple[Exchange, ...]
+    """Confirmations by signed-in users that were answered with success."""
+    polls: tuple[Exchange, ...]
+
+
+def grants(t: Timeline) -> Mapping[str, Grant]:
+    """Device code → what was done with it."""
+    found: dict[str, Grant] = {}
+    for e in judged(t, credential=None):
+        codes = data_of(e)
+        code, user_code = codes.get("deviceCode"), codes.get("userCode")
+        if e.operation == "authorizeDevice" and e.status == OK and isinstance(code, str) and isinstance(user_code, str):
+            confirmed = (x for x in judged(t) if x.operation == "confirmDevice" and _said(x, "userCode") == user_code)
+            polls = (x for x in judged(t, credential=None) if x.operation == "pollDeviceToken")
+            mine = tuple(x for x in polls if _said(x, "deviceCode") == code)
+            found[code] = Grant(e, tuple(x for x in confirmed if x.status == OK), mine)
+    return found
+
+
+def _said(e: Exchange, name: str) -> object:
+    return e.request.get(name) if isinstance(e.request, dict) else None
+
+
+class Poll(NamedTuple):
+    """One poll, the answers that are right, and why."""
+
+    e: Exchange
+    tokens: bool
+    """Whether tokens are a right answer."""
+    errors: tuple[str, ...]
+    """The RFC's words that are right answers."""
+    because: str
+    evidence: tuple[Exchange, ...] = ()
+
+
+def polls(t: Timeline) -> Iterator[Poll]:
+    """Each poll whose right answer is plain; none while something else happened to its code at the same moment."""
+    known = grants(t)
+    for grant in known.values():
+        for e in grant.polls:
+            others = (x for x in (*grant.polls, *grant.confirmed) if x is not e)
+            if not any(x.at < e.ended and x.ended > e.at for x in others):
+                yield _expected(grant, e, t.terms.slack)
+    for e in judged(t, credential=None):
+        right = t.contract.shapes.accepts("device-token-request.json", e.request)
+        if e.operation == "pollDeviceToken" and right and _said(e, "deviceCode") not in known:
+            words = STRANGE if _said(e, "clientId") else SPENT
+            yield Poll(e, tokens=False, errors=words, because="nobody gave this code")
+
+
+def _expected(grant: Grant, e: Exchange, slack: float) -> Poll:
+    codes, before = data_of(grant.begun), [x for x in grant.polls if x.ended <= e.at]
+    if spent := [x for x in before if x.status == OK]:
+        return Poll(e, tokens=False, errors=SPENT, because="its code was used before", evidence=(spent[0],))
+    lives, age = _number(codes.get("expiresIn")), e.at - grant.begun.ended
+    if age > lives + slack:
+        return Poll(e, tokens=False, errors=SPENT, because="its code has expired", evidence=(grant.begun,))
+    slowed = sum(_word(x) == "slow_down" for x in before)
+    last = before[-1].at if before else grant.begun.at
+    is_fast = e.at - last < _number(codes.get("interval")) + SLOWER * slowed + slack
+    errors: tuple[str, ...] = ("slow_down",) if is_fast else ()
+    if age > lives - slack:
+        errors += SPENT
+    if confirmed := [x for x in grant.confirmed if x.ended <= e.at]:
+        return Poll(e, tokens=True, errors=errors, because="a user has let it in", evidence=(confirmed[0],))
+    errors = ("authorization_pending", *errors)
+    return Poll(e, tokens=False, errors=errors, because="nobody has let it in yet", evidence=(grant.begun,))
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+def _word(e: Exchange) -> object:
+    return e.value.get("error") if isinstance(e.value, dict) else None
+
+
+def answered(poll: Poll, _t: Timeline) -> Iterator[Finding]:
+    """Tokens, or 400 with the RFC's word."""
+    e = poll.e
+    if poll.tokens and e.status == OK:
+        return
+    right = [f"400 {word}" for word in poll.errors] + (["200 with tokens"] if poll.tokens else [])
+    wanted = f"{' or '.join(right)}: {poll.because}"
+    if e.status == OK:
+        yield Finding("a device gets tokens that it must not get", e, "", wanted, "200 with tokens", poll.evidence)
+    elif e.status != BAD or not is_failure(e.value) or _word(e) not in poll.errors:
+        says = "a device's poll is not answered as RFC 8628 says: the command line does not know whether to go on"
+        yield Finding(says, e, "/error", wanted, f"{e.status} {_word(e)}"[:80], poll.evidence)
+
+
+def redemptions(t: Timeline) -> Iterator[Grant]:
+    """Codes that were asked for again after their user let the device in."""
+    return (g for g in grants(t).values() if g.confirmed and sum(x.at > g.confirmed[0].at for x in g.polls) > 1)
+
+
+def once(grant: Grant, _t: Timeline) -> Iterator[Finding]:
+    """Tokens at most once, also when polls come at the same moment."""
+    won = [x for x in grant.polls if x.status == OK]
+    if len(won) > 1:
+        says = "a device code can be redeemed more than once: anybody can sign in with an old code"
+        yield Finding(says, won[1], "", "tokens exactly once", len(won), (won[0],))
+
+
+class Confirmation(NamedTuple):
+    """A user who confirms a code."""
+
+    e: Exchange
+    grant: Grant | None
+    """What it is the code of, if anybody gave it."""
+
+
+def confirmations(t: Timeline) -> Iterator[Confirmation]:
+    """Each right confirmation of a live code that nobody confirmed before, and of codes that nobody gave."""
+    by_code = {data_of(g.begun)["userCode"]: g for g in grants(t).values()}
+    for e in judged(t):
+        code = _said(e, "userCode")
+        if e.operation != "confirmDevice" or not isinstance(code, str) or not code:
+            continue
+        grant = by_code.get(code)
+        if grant is None and not any(_alike(code, known) for known in by_code):
+            yield Confirmation(e, None)
+        elif grant is not None:
+            early = e.at - grant.begun.ended < _number(data_of(grant.begun).get("expiresIn")) - t.terms.slack
+            first = not any(x is not e and x.at < e.ended for x in grant.confirmed)
+            if early and first and grant.begun.ended <= e.at:
+                yield Confirmation(e, grant)
+
+
+def _alike(code: str, known: str) -> bool:
+    """Whether a kind backend may take one for the other."""
+    return "".join(filter(str.isalnum, code)).upper() == "".join(filter(str.isalnum, known)).upper()
+
+
+def confirmed(c: Confirmation, t: Timeline) -> Iterator[Finding]:
+    """200 for a live code, no success for an invented one; and the tokens are those of who confirmed."""
+    if c.grant is None:
+        if c.e.status < 300:  # noqa: PLR2004 - 2xx
+            yield Finding("an invented user code is confirmed", c.e, "", "400, 404 or 409", c.e.status)
+        return
+    if c.e.status != OK:
+        says = "a user code that was just given cannot be confirmed: the command line cannot sign in"
+        yield Finding(says, c.e, "", "200", c.e.status, (c.grant.begun,))
+        return
+    me = next((x for x in judged(t) if x.operation == "getMe" and x.status == OK and x.user == c.e.user), None)
+    for poll in c.grant.polls:
+        given, wanted = user_of(poll).get("id"), data_of(me).get("id") if me else None
+        if me is not None and poll.status == OK and given != wanted:
+            says = "the device's tokens are another user's than who let it in"
+            yield Finding(says, poll, "/data/user/id", f"{wanted}", given, (c.e, me))
+
+
+def authorizations(t: Timeline) -> Iterator[Exchange]:
+    """Each request for codes."""
+    for e in judged(t, credential=None):
+        right = t.contract.shapes.accepts("device-authorization-request.json", e.request)
+        if e.operation == "authorizeDevice" and right and not _said(e, "clientId"):
+            yield e
+
+
+def begun(e: Exchange, t: Timeline) -> Iterator[Finding]:
+    """200, with codes that no other device has."""
+    if e.status != OK:
+        yield Finding("a device cannot begin to ask to be let in", e, "", "200 with codes", e.status)
+        return
+    others = [x for x in judged(t, credential=None) if x.operation == "authorizeDevice" and x is not e]
+    for name in ("deviceCode", "userCode"):
+        if any(data_of(x).get(name, 0) == data_of(e).get(name) for x in others):
+            yield Finding(f"two devices get the same {name}", e, f"/data/{name}", "one of its own", "the same")
+
+
+def begins(s: Scene, number: int = 1, **changes: Any) -> None:
+    """A device gets its codes."""
+    codes = {"deviceCode": f"d{number}", "userCode": f"U{number}", "interval": 1, "expiresIn": 60} | changes
+    s.rest("POST", "/auth/device/authorize", 200, {"success": True, "data": codes}, request={}, credential="none")
+
+
+def lets_in(s: Scene, code: str = "U1", status: int = 200, **fields: Any) -> None:
+    """A user confirms."""
+    body = {"success": True, "data": {}} if status == OK else {"success": False, "error": "No"}
+    s.rest("POST", "/auth/device/confirm", status, body, request={"userCode": code}, **fields)
+
+
+def asks(s: Scene, error: str = "", *, code: str = "d1", after: float = 1.5, **changes: Any) -> None:
+    """A device polls and is told an error, or gets tokens."""
+    s.wait(after)
+    user = {"id": changes.get("user", "u1"), "email": None}
+    data = {"accessToken": "a", "refreshToken": "r", "expiresIn": 9, "user": user}
+    body = {"success": False, "error": error} if error else {"success": True, "data": data}
+    told = changes.get("status", 400) if error else 200
+    s.rest("POST", "/auth/device/token", told, body, request={"deviceCode": code}, credential="none")
+
+
+def let_in(s: Scene) -> None:
+    s.rest("GET", "/auth/me", 200, {"success": True, "data": {"id": "u1", "email": None}})
+    begins(s)
+    asks(s, "authorization_pending")
+    asks(s, "slow_down", after=0.1)
+    asks(s, "authorization_pending", after=6.5)
+    lets_in(s, "no-such", 404)
+    lets_in(s)
+    asks(s, after=7)
+    asks(s, "invalid_grant")
+    asks(s, "expired_token")
+    asks(s, "invalid_grant", code="nobody's")
+    begins(s, 2, expiresIn=3)
+    asks(s, "expired_token", code="d2", after=5)
+
+
+def let_in_unasked(s: Scene) -> None:
+    begins(s)
+    asks(s)
+
+
+def twice(s: Scene) -> None:
+    begins(s)
+    lets_in(s)
+    asks(s)
+    asks(s)
+
+
+def never(s: Scene) -> None:
+    begins(s)
+    lets_in(s)
+    asks(s, "authorization_pending")
+
+
+def in_own_words(s: Scene) -> None:
+    begins(s)
+    asks(s, "Not yet, please wait")
+
+
+def with_another_status(s: Scene) -> None:
+    begins(s)
+    asks(s, "authorization_pending", status=428)
+
+
+def slow_for_the_patient(s: Scene) -> None:
+    begins(s)
+    asks(s, "authorization_pending", after=2)
+    asks(s, "slow_down", after=2)
+
+
+def lives_for_ever(s: Scene) -> None:
+    begins(s, expiresIn=2)
+    asks(s, "authorization_pending", after=9)
+
+
+def invented_code_waits(s: Scene) -> None:
+    asks(s, "authorization_pending", code="nobody's")
+
+
+def cannot_be_confirmed(s: Scene) -> None:
+    begins(s)
+    lets_in(s, status=404)
+
+
+def confirms_anything(s: Scene) -> None:
+    lets_in(s, "nobody's")
+
+
+def lets_in_somebody_else(s: Scene) -> None:
+    s.rest("GET", "/auth/me", 200, {"success": True, "data": {"id": "u1", "email": None}})
+    begins(s)
+    lets_in(s)
+    asks(s, user="u2")
+
+
+def no_codes(s: Scene) -> None:
+    s.fails("POST", "/auth/device/authorize", 501, request={}, credential="none")
+
+
+def same_codes(s: Scene) -> None:
+    begins(s)
+    begins(s, 2, userCode="U1")
+
+
+async def let_in_and_once_only(world: World) -> None:
+    """A device waits, is let in, gets its tokens, and asks again; its code is confirmed again, and asked for."""
+    rest, device = world.user().rest, await world.device()
+    await rest.get("/auth/me")
+    if device is None:
+        return
+    await device.poll()
+    await device.confirm(credential="none")
+    await rest.post("/auth/device/confirm", {"userCode": "NO-SUCH-CODE"})
+    await asyncio.sleep(device.interval + 0.3)
+    await device.poll()
+    await device.confirm()
+    await asyncio.sleep(device.interval + 0.3)
+    session = await device.session()
+    if session is not None:
+        await session.call("GET", "/auth/me")
+        await session.call("GET", "/agents", query={"limit": "1"})
+    await device.poll()
+    await device.confirm()
+    await device.poll()
+
+
+async def polls_at_the_same_moment(world: World) -> None:
+    """A device that was let in asks five times at the same moment."""
+    device = await world.device()
+    if device is not None:
+        await device.confirm()
+        await asyncio.sleep(device.interval + 0.3)
+        await asyncio.gather(*(device.poll() for _ in range(5)))
+
+
+async def codes_of_nobody(world: World) -> None:
+    """Device and user codes that nobody gave; and two devices at once."""
+    rest = world.user().rest
+    await rest.post("/auth/device/token", {"deviceCode": "nobody-gave-this-code"}, credential="none")
+    await rest.post("/auth/device/confirm", {"userCode": "NO-SUCH-CODE"})
+    await asyncio.gather(world.device(), world.device())
+
+
+@provocation(needs="second-user")
+async def let_in_by_another(world: World) -> None:
+    """The device of the first user's machine is let in by the second user: it acts for that one."""
+    device, other = await world.device(), world.user(1)
+    await other.rest.get("/auth/me")
+    if device is not None:
+        await device.confirm(other.rest)
+        await asyncio.sleep(device.interval + 0.3)
+        await device.session()
+
+
+@provocation(needs="patience", budget=90.0)
+async def a_device_that_is_too_fast(world: World) -> None:
+    """A device asks too fast; when it was slowed down, it waits as it should, is let in, and gets its tokens."""
+    device = await world.device()
+    if device is None:
+        return
+    for _ in range(2):
+        await device.poll()
+    await device.confirm()
+    await asyncio.sleep(device.interval + 2 * SLOWER + 0.5)
+    await device.session()
+
+
+async def _outlive(world: World, most: float) -> None:
+    device = await world.device()
+    if device is not None and device.expires_in <= most:
+        await asyncio.sleep(device.expires_in + world.site.terms.slack + 0.3)
+        await device.poll()
+        await device.confirm()
+        await device.poll()
+
+
+@provocation(budget=20.0)
+async def a_code_that_expires_soon(world: World) -> None:
+    """A code is waited out, where it lives for 5 seconds at most; then it is asked for, confirmed, and asked for."""
+    await _outlive(world, SOON)
+
+
+@provocation(needs="patience", budget=90.0)
+async def a_code_that_expires(world: World) -> None:
+    """The same where it lives for a minute at most."""
+    device = await world.device()
+    if device is not None and SOON < device.expires_in <= LATER:
+        await _outlive(world, LATER)
+
+
+RULES = (
+    Rule(
+        id="device.polls-as-the-rfc-says",
+        clauses=("TOK-5",),
+        judges="A poll gets authorization_pending, slow_down, expired_token, invalid_grant or tokens, as things stand.",
+        when=polls,
+        check=answered,
+        good=(let_in,),
+        bad=(
+            let_in_unasked,
+            twice,
+            never,
+            in_own_words,
+            with_another_status,
+            slow_for_the_patient,
+            lives_for_ever,
+            invented_code_waits,
+        ),
+        cases=(
+            let_in_and_once_only,
+            codes_of_nobody,
+            a_device_that_is_too_fast,
+            a_code_that_expires_soon,
+            a_code_that_expires,
+        ),
+    ),
+    Rule(
+        id="device.tokens-once",
+        clauses=("TOK-5",),
+        judges="A device code gives tokens once, also when polls come at the same moment.",
+        when=redemptions,
+        check=once,
+        good=(let_in,),
+        bad=(twice,),
+        cases=(let_in_and_once_only, polls_at_the_same_moment),
+    ),
+    Rule(
+        id="device.let-in-by-its-user",
+        clauses=("TOK-5",),
+        judges="A live user code is confirmed by a signed-in user, whose tokens the device gets; no other code is.",
+        when=confirmations,
+        check=confirmed,
+        good=(let_in,),
+        bad=(cannot_be_confirmed, confirms_anything, lets_in_somebody_else),
+        cases=(let_in_and_once_only, let_in_by_another),
+    ),
+    Rule(
+        id="device.codes-of-its-own",
+        clauses=("TOK-5",),
+        judges="Each device that asks gets codes, unlike those of any other.",
+        when=authorizations,
+        check=begun,
+        good=(let_in,),
+        bad=(no_codes, same_codes),
+        cases=(codes_of_nobody,),
+    ),
+)
