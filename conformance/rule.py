@@ -7,8 +7,8 @@ bad example timelines, from which its own tests and its documentation are derive
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from conformance.timeline import MISSING, Event
@@ -56,6 +56,10 @@ class Provocation:
     """What the target must offer: words of `engine.plan.NEEDS`."""
     budget: float = 15.0
     """Seconds after which it is ended."""
+    name: str = ""
+    """Its id, where it is none of a rule's own but was generated."""
+    document: Mapping[str, Any] | None = field(default=None, compare=False)
+    """The script that it plays, as plain data, where it was generated: saved with a failure, shrunk, played again."""
 
     @property
     def restarts(self) -> bool:
@@ -64,7 +68,9 @@ class Provocation:
 
     @property
     def id(self) -> str:
-        """Stable: the file and the function it is written in."""
+        """Stable: its name, else the file and the function it is written in."""
+        if self.name:
+            return self.name
         module = self.script.__module__.rsplit(".", 1)[-1]
         return f"{module}/{self.script.__name__}".replace("_", "-")
 

@@ -76,10 +76,12 @@ def make_plan(  # noqa: PLR0913 - the facts that decide, by name
     offers: frozenset[str],
     only: str = "",
     select: frozenset[str] | None = None,
+    generated: Iterable[Provocation] = (),
 ) -> Plan:
     """The plan for a level. A rule is planned when the clause it is written for (its first) counts at that level.
 
-    `select` names the cases that are wanted, where not all are: what was chosen by hand, one by one.
+    `select` names the cases that are wanted, where not all are: what was chosen by hand, one by one. `generated` are
+    provocations that belong to no rule: all rules judge them.
     Raises `TargetError` when the target withholds what no clause knows.
     """
     capabilities = {c.capability for c in contract.clauses.values() if c.capability}
@@ -102,6 +104,9 @@ def make_plan(  # noqa: PLR0913 - the facts that decide, by name
                 wanting.add(rule.id)
             else:
                 wanted.setdefault(provocation.id, (provocation, []))[1].append(rule.id)
+    for provocation in generated:
+        if not (provocation.needs - offers) and _matches((provocation.id,), only):
+            wanted[provocation.id] = (provocation, [])
     cases = tuple(Case(i, p, tuple(r)) for i, (p, r) in wanted.items() if select is None or i in select)
     planned = frozenset(r for case in cases for r in case.rules)
     by_hand = len(cases) < len(wanted)  # then what was left out was not asked for either
@@ -109,7 +114,8 @@ def make_plan(  # noqa: PLR0913 - the facts that decide, by name
 
 
 def _asked(rule: Rule, only: str) -> bool:
-    if not only:
-        return True
-    names = (rule.id, *rule.clauses, *(p.id for p in rule.provocations))
-    return any(fnmatchcase(name.lower(), pattern.lower()) for name in names for pattern in only.split(","))
+    return _matches((rule.id, *rule.clauses, *(p.id for p in rule.provocations)), only)
+
+
+def _matches(names: Iterable[str], only: str) -> bool:
+    return not only or any(fnmatchcase(name.lower(), pattern.lower()) for name in names for pattern in only.split(","))

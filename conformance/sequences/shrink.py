@@ -12,6 +12,8 @@ import copy
 import time
 from typing import TYPE_CHECKING, Any
 
+from conformance.sequences.script import each_step
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
@@ -101,18 +103,12 @@ def _put(script: Script, at: int, instead: list[Any]) -> list[Any]:
 
 def _plainer(script: Script) -> Iterator[Script]:
     """A member of a payload taken out; what the schema needs is missed at once, and the edit is then no good."""
-    for number, (_, step) in enumerate(_each(script)):
+    for number, step in enumerate(each_step(script)):
         for name in list(step.get("payload", step.get("body", {}))):
             edited = copy.deepcopy(script)
-            _, inner = list(_each(edited))[number]
-            del inner.get("payload", inner.get("body"))[name]
+            inner = list(each_step(edited))[number]
+            del inner["payload" if "payload" in inner else "body"][name]
             yield edited
-
-
-def _each(script: Script) -> Iterator[tuple[int, dict[str, Any]]]:
-    for at, step in enumerate(script["steps"]):
-        for member in step.get("together", [step]):
-            yield at, member
 
 
 def _without_idle_actors(script: Script) -> Script:
@@ -128,4 +124,4 @@ def _without_idle_actors(script: Script) -> Script:
 
 def size(script: Script) -> int:
     """How many steps a script has, those that happen together each counted."""
-    return sum(1 for _ in _each(script))
+    return sum(1 for _ in each_step(script))
