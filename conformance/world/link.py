@@ -46,6 +46,8 @@ class Link:
         self._node = node
         self.status = 0
         self.frames: list[Frame] = []
+        self.sums_above: int | None = None
+        """Bytes above which a frame is only counted in a note: the timeline has no room for what is poured."""
         self.closed: Closed | None = None
         self._socket: ClientConnection | None = None
         self._reader: asyncio.Task[None] | None = None
@@ -144,6 +146,9 @@ class Link:
     def _take(self, data: str | bytes) -> None:
         value: Any = MISSING
         text = binary = None
+        if self.sums_above is not None and len(data) > self.sums_above:
+            self._recorder.note("large", connection=self.name, bytes=len(data))
+            return
         if isinstance(data, str):
             text = data
             value = as_json(data)

@@ -10,6 +10,7 @@ from uuid import uuid4
 from conformance.launch import HeldError
 from conformance.rim import as_json
 from conformance.timeline import MISSING, Note
+from conformance.world.aside import Aside, Pourer, SlowDashboard
 from conformance.world.command import CommandError, printed
 from conformance.world.estate import Estate, make_estate
 from conformance.world.link import Link
@@ -34,6 +35,7 @@ class World:
         self.random = random.Random(f"{seed}/{case}")  # noqa: S311 - draws, not secrets
         self._prefix = f"cf.{site.run_id}.{number}"
         self._links: list[Link] = []
+        self._asides: list[Aside] = []
         self._users: dict[tuple[str, str], User] = {}
         self._ids = 0
 
@@ -130,6 +132,20 @@ class World:
         self._links.append(link)
         return link
 
+    async def pourer(self, user: User) -> Pourer:
+        """An agent beside the timeline that prints without bound."""
+        pourer = Pourer(self, user, "agent")
+        self._asides.append(pourer)
+        await pourer.connect()
+        return pourer
+
+    async def slow_dashboard(self, user: User) -> SlowDashboard:
+        """A dashboard beside the timeline that has stopped reading."""
+        slow = SlowDashboard(self, user, "dashboard")
+        self._asides.append(slow)
+        await slow.connect()
+        return slow
+
     async def quiet(self) -> None:
         """Waits until nothing more can come: a fence on every open socket, then the settle time as measured."""
         await asyncio.gather(*(link.fence() for link in self._links))
@@ -156,6 +172,8 @@ class World:
 
     async def close(self) -> None:
         """Ends every socket that is still open."""
+        for aside in self._asides:
+            aside.close()
         await asyncio.gather(*(link.close() for link in self._links if link.is_open))
 
     def timeline(self) -> Timeline:
