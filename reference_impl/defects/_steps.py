@@ -61,6 +61,26 @@ def working(wrap: Callable[[Any, Parts], Any]) -> Callable[[Parts], Parts]:
     return apply
 
 
+def commanding(wrap: Callable[[Any, Parts], Any]) -> Callable[[Parts], Parts]:
+    """Wrap the desk where commands are changed; `wrap` gets the desk and the parts."""
+
+    def apply(parts: Parts) -> Parts:
+        make = parts.make_command_desk
+        return replace(parts, make_command_desk=lambda final, *rest: wrap(make(final, *rest), final))
+
+    return apply
+
+
+def controlling(wrap: Callable[[Any, Parts], Any]) -> Callable[[Parts], Parts]:
+    """Wrap the desk that tells agents what to do; `wrap` gets the desk and the parts."""
+
+    def apply(parts: Parts) -> Parts:
+        make = parts.make_control_desk
+        return replace(parts, make_control_desk=lambda final, *rest: wrap(make(final, *rest), final))
+
+    return apply
+
+
 def again(event: Event, parts: Parts, user_id: str = "") -> Event:
     """The same event as a message of its own, maybe for another user."""
     return Event(user_id or event.user_id, event.type, event.topic, event.subject, event.body, parts.codec.encode)

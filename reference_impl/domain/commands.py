@@ -151,3 +151,14 @@ class Wish:
         same = (self.content, self.type, self.priority, self.constraints, self.targets)
         targets = tuple(part.agent_id for part in command.parts)
         return same == (command.content, command.type, command.priority, command.constraints, targets)
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """What an emergency stop did (STP-1)."""
+
+    agents: int
+    """How many were connected and sent STOP."""
+    commands: int
+    """How many became CANCELLED."""
+    timestamp: int

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from reference_impl.clock import Timer
-    from reference_impl.domain.commands import Change
+    from reference_impl.domain.commands import Change, Stopped
     from reference_impl.domain.queue import Queue
     from reference_impl.parts import Parts
 
@@ -66,8 +66,9 @@ class CommandNews:
         for timer in self._resting.values():
             timer.cancel()
 
-    def emergency(self, user_id: str, body: Body) -> None:
+    def stopped(self, user_id: str, reason: str | None, stopped: Stopped) -> None:
         """Everything of the user was stopped, whatever a dashboard subscribed to (STP-1)."""
+        body = self._presenter.stop_told(user_id, reason, stopped)
         self._publish(user_id, "EMERGENCY_STOP", Topic.USER, user_id, body)
 
     def _publish(self, user_id: str, kind: str, topic: Topic, subject: str, body: Body) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from reference_impl.domain.commands import Stopped
 from reference_impl.domain.errors import agent_not_found, agent_offline
 from reference_impl.domain.vocabulary import ControlAction
 
@@ -15,15 +15,6 @@ if TYPE_CHECKING:
     from reference_impl.live.command_desk import CommandDesk
     from reference_impl.live.turns import Turns
     from reference_impl.parts import Parts
-
-
-@dataclass(frozen=True, slots=True)
-class Stopped:
-    """What an emergency stop did, and when (ms since 1970)."""
-
-    agents: int
-    commands: int
-    timestamp: int
 
 
 class ControlDesk:
@@ -64,16 +55,7 @@ class ControlDesk:
             commands = await self._commands.stop(user_id)
             stopped = Stopped(len(links), commands, self._clock.now_ms())
             answer(stopped)
-            self._commands.news.emergency(
-                user_id,
-                {
-                    "triggeredBy": user_id,
-                    "reason": reason,
-                    "agentsStopped": stopped.agents,
-                    "commandsCancelled": stopped.commands,
-                    "timestamp": stopped.timestamp,
-                },
-            )
+            self._commands.news.stopped(user_id, reason, stopped)
             return stopped
 
 

@@ -8,7 +8,6 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from reference_impl.domain.errors import agent_not_found
-from reference_impl.domain.times import rfc3339
 from reference_impl.domain.vocabulary import ControlAction, is_agent_id
 from reference_impl.rest.caller import User
 from reference_impl.rest.path import AgentId
@@ -17,7 +16,7 @@ from reference_impl.web.answers import success
 from reference_impl.web.operations import operation, schema
 
 if TYPE_CHECKING:
-    from reference_impl.live.control_desk import Stopped
+    from reference_impl.domain.commands import Stopped
     from reference_impl.parts import Core
     from reference_impl.rest.reason import Given
 
@@ -62,13 +61,7 @@ def control(core: Core) -> APIRouter:
     async def emergency_stop(user: User, body: Reason = None) -> Response:
         """Stop all agents of the caller and cancel all commands."""
         stopped = await desk.emergency_stop(user, reason_in(body), _untold)
-        return success(
-            {
-                "agentsStopped": stopped.agents,
-                "commandsCancelled": stopped.commands,
-                "timestamp": rfc3339(stopped.timestamp),
-            }
-        )
+        return success(core.parts.command_presenter.stop_answered(stopped))
 
     return router
 

@@ -48,6 +48,12 @@ TERMINALS = """
     terminal-double terminal-reordered terminal-stderr-as-stdout terminal-ansi-stripped terminal-history-differs
     terminal-slow-blocks trace-flat
 """
+COMMANDS = """
+    command-lost command-content-dropped command-priority-inverted command-complete-is-failed command-status-missing
+    command-reopened command-duplicate-runs command-offline-dropped command-orphaned cross-user-command
+    emergency-stops-everyone emergency-false-counts rest-commands-open rest-restart-offline-ok
+    restart-keeps-online two-sockets-both-served
+"""
 
 
 def clean(path: Path) -> Parts:
@@ -63,7 +69,7 @@ def clauses() -> dict[str, Any]:
 
 def test_the_list() -> None:
     """The defects are those of the tables, and no others."""
-    assert names() == sorted(f"{PLAN} {REST} {ACCOUNTS} {SOCKETS} {TERMINALS}".split())
+    assert names() == sorted(f"{PLAN} {REST} {ACCOUNTS} {SOCKETS} {TERMINALS} {COMMANDS}".split())
 
 
 @pytest.mark.parametrize("name", names())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from reference_impl.domain.times import rfc3339, rfc3339_or_none
 
 if TYPE_CHECKING:
-    from reference_impl.domain.commands import Command, Constraints, Part
+    from reference_impl.domain.commands import Command, Constraints, Part, Stopped
     from reference_impl.domain.events import Body
     from reference_impl.domain.queue import Queue
 
@@ -78,6 +78,24 @@ class CommandPresenter:
                 {"commandId": one.command_id, "position": position, "priority": one.priority}
                 for position, one in enumerate(queue.queued)
             ],
+        }
+
+    def stop_told(self, user_id: str, reason: str | None, stopped: Stopped) -> Body:
+        """EMERGENCY_STOP to dashboards (STP-1)."""
+        return {
+            "triggeredBy": user_id,
+            "reason": reason,
+            "agentsStopped": stopped.agents,
+            "commandsCancelled": stopped.commands,
+            "timestamp": stopped.timestamp,
+        }
+
+    def stop_answered(self, stopped: Stopped) -> Body:
+        """What an emergency stop over REST answers (STP-1)."""
+        return {
+            "agentsStopped": stopped.agents,
+            "commandsCancelled": stopped.commands,
+            "timestamp": rfc3339(stopped.timestamp),
         }
 
 
