@@ -47,7 +47,7 @@ async def complete_is_failed(world: World) -> bool:
     agent = await world.agent("a1")
     command = (await posted(world, "a1"))["id"]
     await ends(agent, command)
-    return (await shown(world, command))["status"] == "COMPLETED"
+    return bool((await shown(world, command))["status"] == "COMPLETED")
 
 
 async def status_missing(world: World) -> bool:
@@ -63,7 +63,7 @@ async def reopened(world: World) -> bool:
     command = (await posted(world, "a1"))["id"]
     await ends(agent, command)
     await says(agent, "COMMAND_ACK", command, "EXECUTING")
-    return (await shown(world, command))["status"] == "COMPLETED"
+    return bool((await shown(world, command))["status"] == "COMPLETED")
 
 
 async def duplicate_runs(world: World) -> bool:
@@ -110,7 +110,7 @@ async def false_counts(world: World) -> bool:
     dashboard = await world.dashboard()
     _, answer = await world.rest("POST", "/system/emergency-stop")
     told = (await dashboard.until("EMERGENCY_STOP"))["payload"]
-    return answer["data"]["agentsStopped"] == told["agentsStopped"] == 1
+    return bool(answer["data"]["agentsStopped"] == told["agentsStopped"] == 1)
 
 
 async def commands_open(world: World) -> bool:
