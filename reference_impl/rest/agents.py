@@ -8,8 +8,7 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.responses import Response
 
-from reference_impl.domain.errors import agent_not_found
-from reference_impl.domain.vocabulary import AgentStatus, AgentType, is_agent_id
+from reference_impl.domain.vocabulary import AgentStatus, AgentType
 from reference_impl.rest.caller import User, Version, json_body
 from reference_impl.rest.path import AgentId
 from reference_impl.rest.query import Limit, Offset, any_case, one_of
@@ -60,7 +59,7 @@ def agents(core: Core) -> APIRouter:
     @router.get("/{agentId}", **operation("getAgent", data=_AGENT, also=(404,)))
     async def get_agent(agent_id: AgentId, user: User, version: Version) -> Response:
         """One agent."""
-        return success(presenters[version].single(await desk.get(user, _id(agent_id))))
+        return success(presenters[version].single(await desk.get(user, agent_id)))
 
     @router.patch(
         "/{agentId}",
@@ -69,19 +68,12 @@ def agents(core: Core) -> APIRouter:
     )
     async def rename_agent(agent_id: AgentId, body: Rename, user: User, version: Version) -> Response:
         """Give an agent another name."""
-        return success(presenters[version].single(await desk.rename(user, _id(agent_id), body.name)))
+        return success(presenters[version].single(await desk.rename(user, agent_id, body.name)))
 
     @router.delete("/{agentId}", **operation("deleteAgent", status=204, also=(404, 409)))
     async def delete_agent(agent_id: AgentId, user: User) -> Response:
         """Remove an agent that has no connection."""
-        await desk.delete(user, _id(agent_id))
+        await desk.delete(user, agent_id)
         return Response(status_code=204)
 
     return router
-
-
-def _id(agent_id: str) -> str:
-    """A text that cannot be an agent id names no agent (AGT-5)."""
-    if not is_agent_id(agent_id):
-        raise agent_not_found()
-    return agent_id

@@ -11,8 +11,10 @@ from fastapi import Depends, Request
 
 from reference_impl.auth import Principal
 from reference_impl.domain.errors import Refusal, invalid
+from reference_impl.rest.unicode import half_pairs
 
 _OBJECT: Final = "must be an object"
+_HALF: Final = "must not hold half of a surrogate pair"
 
 
 async def _user(request: Request) -> str:
@@ -31,10 +33,13 @@ async def _version(request: Request) -> int:
 
 
 async def json_body(request: Request) -> None:
-    """Refuse a body that does not say it is JSON (VAL-4)."""
+    """Refuse a body that does not say it is JSON, or has texts that no encoding can write (VAL-4, VAL-6)."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise Refusal("UNSUPPORTED_MEDIA_TYPE", "The body must be application/json", status=415)
+    if halves := half_pairs(await request.body()):
+        errors = [{"pointer": pointer, "message": _HALF} for pointer in halves]
+        raise invalid(f"The request is wrong at {halves[0] or 'the body'}: {_HALF}", errors)
 
 
 async def optional_json_body(request: Request) -> None:

@@ -12,7 +12,7 @@ from reference_impl.domain.errors import Refusal
 from reference_impl.domain.presets import Constraint
 from reference_impl.rest.bodies import Body, Name, PositiveAmount, PositiveCount
 from reference_impl.rest.caller import User, json_body
-from reference_impl.rest.path import ConstraintId, is_uuid
+from reference_impl.rest.path import ConstraintId
 from reference_impl.rest.query import Limit, Offset
 from reference_impl.web.answers import listing, success
 from reference_impl.web.operations import operation, schema
@@ -43,7 +43,7 @@ def constraints(core: Core) -> APIRouter:
     router = APIRouter(prefix="/constraints", tags=["Constraints"])
 
     async def found(user: str, constraint_id: str) -> Constraint:
-        constraint = await store.get(user, constraint_id.lower()) if is_uuid(constraint_id) else None
+        constraint = await store.get(user, constraint_id.lower())
         if constraint is None:
             raise _not_found()
         return constraint
@@ -86,7 +86,7 @@ def constraints(core: Core) -> APIRouter:
     @router.delete("/{constraintId}", **operation("deleteConstraint", status=204, also=(404,)))
     async def delete_constraint(constraint_id: ConstraintId, user: User) -> Response:
         """Remove a constraint."""
-        if not is_uuid(constraint_id) or not await store.delete(user, constraint_id.lower()):
+        if not await store.delete(user, constraint_id.lower()):
             raise _not_found()
         return Response(status_code=204)
 

@@ -12,7 +12,7 @@ from reference_impl.domain.errors import Refusal
 from reference_impl.domain.presets import Preset
 from reference_impl.rest.bodies import Body, Name
 from reference_impl.rest.caller import User, json_body
-from reference_impl.rest.path import PresetId, is_uuid
+from reference_impl.rest.path import PresetId
 from reference_impl.rest.query import Limit, Offset
 from reference_impl.store.belongings import NameTaken
 from reference_impl.web.answers import listing, success
@@ -57,7 +57,7 @@ def presets(core: Core) -> APIRouter:
     router = APIRouter(prefix="/presets", tags=["Presets"])
 
     async def found(user: str, preset_id: str) -> Preset:
-        preset = await store.get(user, preset_id.lower()) if is_uuid(preset_id) else None
+        preset = await store.get(user, preset_id.lower())
         if preset is None:
             raise _not_found()
         return preset
@@ -107,7 +107,7 @@ def presets(core: Core) -> APIRouter:
     @router.delete("/{presetId}", **operation("deletePreset", status=204, also=(404,)))
     async def delete_preset(preset_id: PresetId, user: User) -> Response:
         """Remove a preset."""
-        if not is_uuid(preset_id) or not await store.delete(user, preset_id.lower()):
+        if not await store.delete(user, preset_id.lower()):
             raise _not_found()
         return Response(status_code=204)
 

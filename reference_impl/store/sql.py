@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Integer, String, bindparam, delete, func, or_, select, update
+from sqlalchemy import BigInteger, Integer, String, bindparam, delete, func, or_, select, update
 
 from reference_impl.domain.vocabulary import AgentStatus
 from reference_impl.store import AgentQuery, Page, Taken
@@ -42,7 +42,7 @@ class _Statements:
         self.get = select(agents).where(one)
         self.all_of = select(agents).where(mine).order_by(*order)
         self.page = select(agents).where(wanted).order_by(*order)
-        self.page = self.page.limit(bindparam("limit", type_=Integer)).offset(bindparam("offset", type_=Integer))
+        self.page = self.page.limit(bindparam("limit", type_=Integer)).offset(bindparam("offset", type_=BigInteger))
         self.count = select(func.count()).select_from(agents).where(wanted)
         self.save = insert.on_conflict_do_update(
             index_elements=[agents.c.id],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import (
     JSON,
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from sqlalchemy.types import TypeEngine
 
 metadata = MetaData()
+_ESCAPE: Final = "\ufdd0"
+"""A code point that Unicode keeps free for the inside of programs."""
 
 
 class Moment(TypeDecorator[int]):
@@ -69,6 +71,25 @@ class AnyText(TypeDecorator[str]):
         return bytes(value).decode() if isinstance(value, bytes | memoryview) else value
 
 
+class EscapedText(TypeDecorator[str]):
+    """The same in a column that was text before the plan and stays it: PostgreSQL holds two others for a NUL."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Write."""
+        if value is None or dialect.name == "sqlite":
+            return value
+        return value.replace(_ESCAPE, f"{_ESCAPE}1").replace("\0", f"{_ESCAPE}0")
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
+        """Read."""
+        if value is None or dialect.name == "sqlite":
+            return value
+        return value.replace(f"{_ESCAPE}0", "\0").replace(f"{_ESCAPE}1", _ESCAPE)
+
+
 users = Table(
     "users",
     metadata,
@@ -82,10 +103,10 @@ agents = Table(
     metadata,
     Column("id", String(128), primary_key=True),
     Column("user_id", String(255), nullable=False),
-    Column("name", Text(), nullable=False),
+    Column("name", EscapedText(), nullable=False),
     Column("type", String(32), nullable=False),
     Column("status", String(32), nullable=False),
-    Column("version", Text(), nullable=False),
+    Column("version", EscapedText(), nullable=False),
     Column("capabilities", JSON(none_as_null=True), nullable=True),
     Column("last_ping", Moment(), nullable=True),
     Column("metadata", JSON(none_as_null=True), nullable=True),
