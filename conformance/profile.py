@@ -57,6 +57,8 @@ SETTINGS: Mapping[str, type | tuple[type, ...]] = {
     "only": str,
     "seed": int,
     "max_time": (int, float),
+    "effort": str,
+    "corpus": str,
     "report": list,
     "quiet": bool,
     **dict.fromkeys(SECRETS.values(), str),
@@ -80,6 +82,7 @@ TABLES: Mapping[str, tuple[str, ...]] = {
 NUMBERS = {"timings": "seconds", "limits": "a number"}
 """Tables of numbers → what is counted."""
 LEVELS = ("core", "full")
+EFFORTS = ("quick", "normal", "deep")
 
 
 def read_profile(path: Path) -> dict[str, Any]:
@@ -225,6 +228,8 @@ def make_target(settings: Mapping[str, Any]) -> Target:
     settings = _with_process(settings)
     if not settings.get("url"):
         raise TargetError("no url: name the backend's URL, or leave TARGET out to judge the bundled reference")
+    if settings.get("effort", "quick") not in EFFORTS:
+        raise TargetError(f"effort {settings['effort']!r} is none of {', '.join(EFFORTS)}")
     if settings.get("level", "core") not in LEVELS:
         raise TargetError(f"level {settings['level']!r} is none of {', '.join(LEVELS)}")
     if settings.get("second_token") and not settings.get("token"):

@@ -11,6 +11,7 @@ The file holds one object (UTF-8, checked when it is read):
     terms      what held beside the contract: {"slack": 0.25, …}
     epoch      Unix time of the timeline's start; `at` and `end` are seconds since then
     end        how long it was watched
+    script     the sequence that was played, where the case was generated (script.schema.json)
     cut        true when something was too long to be kept whole: then it can be provoked again, not judged again
     events     in order, each {"event": "exchange" | "opened" | "frame" | "closed" | "note", …}, with the fields of the
                class of that name in `timeline.py`. A field at its default is left out. `binary` is base64. The `value`
@@ -26,7 +27,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING as NO_DEFAULT
 from dataclasses import asdict, dataclass, fields
 from functools import cache
@@ -36,6 +37,7 @@ from typing import TYPE_CHECKING, Any, Final
 from conformance.contract import load_contract
 from conformance.redact import Redactor
 from conformance.rim import DEEPEST, is_shallow
+from conformance.sequences.script import first_error
 from conformance.timeline import MISSING, Closed, Event, Exchange, Frame, Note, Opened, Terms, Timeline
 
 if TYPE_CHECKING:
@@ -75,6 +77,8 @@ class SavedCase:
     timeline: Timeline
     cut: bool = False
     """Whether parts of the timeline were too long to be kept."""
+    script: Mapping[str, Any] | None = None
+    """The sequence that was played, where the case was generated."""
 
 
 def save(  # noqa: PLR0913 - the facts of a run, by name
@@ -92,6 +96,8 @@ def save(  # noqa: PLR0913 - the facts of a run, by name
     document = to_json(
         finished.timeline, case=finished.case, seed=seed, target=target, level=level, redactor=redactor or Redactor()
     )
+    if finished.script is not None:
+        document["script"] = finished.script
     content = json.dumps(document, indent=1).encode()
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", finished.case.replace("/", ".")).strip(".-") or "case"
     reason: OSError | None = None
@@ -154,6 +160,7 @@ def load(path: Path | str, contract: Contract | None = None) -> SavedCase:
         level=document["level"],
         timeline=timeline,
         cut=document.get("cut", False),
+        script=document.get("script"),
     )
 
 
@@ -334,6 +341,8 @@ def _first_error(document: dict[str, Any]) -> str:
     contract = document.get("contract")
     if not (isinstance(contract, dict) and _is_text(contract.get("version")) and _is_text(contract.get("digest"))):
         return "at /contract there is no version and digest"
+    if "script" in document and (odd := first_error(document["script"])):
+        return f"its script is none: {odd}"
     terms = document.get("terms")
     known = {f.name: _is_text if f.name == "level" else _is_number for f in fields(Terms)}
     if not isinstance(terms, dict) or not all(n in known and known[n](v) for n, v in terms.items()):

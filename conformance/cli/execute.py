@@ -22,13 +22,14 @@ if TYPE_CHECKING:
     from conformance.engine.run import Run
     from conformance.redact import Redactor
     from conformance.report.terminal import Terminal
+    from conformance.rule import Provocation
 
 
-def execute(target: str | None, said: Mapping[str, Any]) -> int:
-    """A whole run; gives the exit code."""
+def execute(target: str | None, said: Mapping[str, Any], own: Sequence[Provocation] = ()) -> int:
+    """A whole run, with cases of one's own beside those of the rules; gives the exit code."""
     settings = settings_of(target, said)
     reports = [parse_report(option) for option in settings.get("report", [])]
-    return asyncio.run(_run(settings, reports)).exit_code
+    return asyncio.run(_run(settings, reports, own)).exit_code
 
 
 @asynccontextmanager
@@ -46,7 +47,7 @@ async def _target(settings: Mapping[str, Any]) -> AsyncIterator[Target]:
         yield found
 
 
-async def _run(settings: Mapping[str, Any], reports: Sequence[tuple[str, Path]]) -> Result:
+async def _run(settings: Mapping[str, Any], reports: Sequence[tuple[str, Path]], own: Sequence[Provocation]) -> Result:
     loading = asyncio.create_task(asyncio.to_thread(_load))
     async with _target(settings) as target:
         await loading
@@ -63,6 +64,7 @@ async def _run(settings: Mapping[str, Any], reports: Sequence[tuple[str, Path]])
             only=settings.get("only", ""),
             seed=settings.get("seed", 0),
             max_time=settings.get("max_time", 300.0),
+            generated=(*own, *await asyncio.to_thread(_generated, settings, target)),
         )
         run = Run(target, all_rules().values(), load_contract(), options)
         if options.only and not run.plan.cases and not run.plan.left_out:
@@ -79,6 +81,22 @@ async def _run(settings: Mapping[str, Any], reports: Sequence[tuple[str, Path]])
                     write_reports(reports, result, redactor, quiet=bool(settings.get("quiet")))
                 tell(terminal, event)
         return result
+
+
+def _generated(settings: Mapping[str, Any], target: Target) -> list[Provocation]:
+    """The cases that are generated for this run. Raises `TargetError`."""
+    if not settings.get("effort") and not settings.get("corpus"):
+        return []
+    from conformance.contract import load_contract  # noqa: PLC0415 - see _load
+    from conformance.generate.effort import generated  # noqa: PLC0415
+    from conformance.sequences.script import ScriptError  # noqa: PLC0415
+    from conformance.world.credentials import Keyring  # noqa: PLC0415
+
+    wanted = {name: settings[name] for name in ("effort", "corpus", "seed", "max_time") if name in settings}
+    try:
+        return list(generated(load_contract(), target, users=len(Keyring(target).users), **wanted))
+    except (ScriptError, OSError) as error:
+        raise TargetError(f"--corpus: {error}") from error
 
 
 def write_reports(reports: Sequence[tuple[str, Path]], result: Result, redactor: Redactor, *, quiet: bool) -> None:

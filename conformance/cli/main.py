@@ -29,6 +29,10 @@ Level = Annotated[str | None, typer.Option(help="core or full: what the verdict 
 Only = Annotated[
     str | None, typer.Option(metavar="GLOB", help="Only clauses, rules or cases that match; commas part several.")
 ]
+Effort = Annotated[
+    str | None, typer.Option(help="quick, normal or deep: also draw sequences of many actors, more or fewer.")
+]
+Corpus = Annotated[str | None, typer.Option(metavar="DIR", help="Play the sequences kept there as well.")]
 Seed = Annotated[int | None, typer.Option(help="Same seed, same plan. [default: 0]")]
 MaxTime = Annotated[
     float | None, typer.Option(min=1, help="Seconds after which the run ends with what it has. [default: 300]")
@@ -67,6 +71,8 @@ def run(  # noqa: PLR0913, PLR0917 - one argument for each option
     only: Only = None,
     seed: Seed = None,
     max_time: MaxTime = None,
+    effort: Effort = None,
+    corpus: Corpus = None,
     report: Report = None,
     token: Token = None,
     second_token: SecondToken = None,

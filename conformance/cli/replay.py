@@ -17,6 +17,7 @@ from conformance.report.terminal import Terminal
 from conformance.rule import Provocation
 from conformance.rules import all_rules
 from conformance.saved import load
+from conformance.sequences.cases import provocation_of
 from conformance.target import Target, TargetError
 
 if TYPE_CHECKING:
@@ -59,6 +60,9 @@ async def _recorded(_world: object) -> None:
 def replay_live(file: Path, target: str, said: Mapping[str, Any]) -> int:
     """Provokes the file's case again; gives the exit code."""
     saved = load(file)
+    if saved.script is not None:
+        settings = {"report": [], **said, "only": saved.case, "seed": saved.seed, "level": "full"}
+        return execute(target, settings, (provocation_of(saved.script, saved.case),))
     known = {p.id for rule in all_rules().values() for p in rule.provocations} | {PREFLIGHT}
     if saved.case not in known:
         raise TargetError(

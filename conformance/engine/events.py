@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from conformance.engine.plan import Plan
     from conformance.engine.result import Result
     from conformance.judge import Judgement
@@ -41,6 +43,8 @@ class CaseFinished:
     """Why it did not end by itself: budget, time, interrupted."""
     error: str = ""
     """Set when our own script broke."""
+    script: Mapping[str, Any] | None = field(default=None, repr=False)
+    """What was played, where it was generated: the smallest that still breaks, if something broke."""
 
     @property
     def findings(self) -> tuple[Finding, ...]:

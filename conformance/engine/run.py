@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import math
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from conformance.engine.conclude import Ledger, conclude
 from conformance.engine.events import CaseFinished, CaseStarted, PlanMade, RunEvent, RunFinished
 from conformance.engine.plan import PREFLIGHT, Case, Plan, make_plan
 from conformance.engine.preflight import Stop, preflight
+from conformance.engine.shrinking import Played, Shrinker
 from conformance.judge import judge_all
 from conformance.rule import Provocation
+from conformance.sequences.cases import provocation_of
 from conformance.timeline import Note
 from conformance.world.credentials import Keyring
 from conformance.world.rest import open_session
@@ -22,11 +25,11 @@ from conformance.world.site import Site
 from conformance.world.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 
     from conformance.contract import Contract
     from conformance.judge import Judgement
-    from conformance.rule import Rule
+    from conformance.rule import Finding, Rule
     from conformance.target import Target
     from conformance.timeline import Timeline
 
@@ -37,6 +40,10 @@ PATIENT = 120.0
 """Seconds a run must be given before it waits out what the contract allows a minute for."""
 JUDGING = 20.0
 """Seconds that judging one case may take."""
+SHRINKING = 30.0
+"""Seconds that shrinking one failure may take."""
+SHRUNK = 1_000_000
+"""The numbers of worlds that play what is being shrunk begin here: their agents are like nobody else's."""
 GRACE = 2.0
 """Seconds for what is still to be judged when a run is ended."""
 TICK = 0.05
@@ -54,6 +61,8 @@ class Options:
     at_once: int = AT_ONCE
     select: frozenset[str] | None = None
     """The ids of the cases that are wanted, where not all are."""
+    generated: tuple[Provocation, ...] = ()
+    """Provocations that belong to no rule: drawn, enumerated, or kept in a corpus."""
 
 
 class Run:
@@ -70,6 +79,7 @@ class Run:
         self._judge_until = math.inf
         self._task: asyncio.Task[None] | None = None
         self._keyring = Keyring(self._target)
+        self._shrinker: Shrinker | None = None
 
     @property
     def plan(self) -> Plan:
@@ -82,6 +92,7 @@ class Run:
             offers=self._offers(),
             only=self._options.only,
             select=self._options.select,
+            generated=self._options.generated,
         )
 
     def _offers(self) -> frozenset[str]:
@@ -178,6 +189,7 @@ class Run:
                 await self._case(site, case, number)
 
         numbered = list(enumerate(plan.cases, 1))
+        self._shrinker = Shrinker(self._player(site), self._counts)
         async with asyncio.TaskGroup() as group:
             for number, case in sorted(numbered, key=lambda n: -n[1].provocation.budget):  # so that none is left over
                 if not case.provocation.alone:
@@ -214,9 +226,13 @@ class Run:
             judgements, unfinished, interrupted = await self._judged(timeline)
             cancelled = cancelled or interrupted
             cut = cut or unfinished
+        script = case.provocation.document
+        if script is not None and self._shrinker is not None and not (halted or cancelled or cut or error):
+            smallest = await self._shrinker.smallest(Played(script, timeline, judgements), SHRINKING)
+            script, timeline, judgements = smallest.script, smallest.timeline, smallest.judgements
         unmet = tuple(f"{n.data['waited_for']} on {n.data['connection']}" for n in timeline.notes if n.kind == "unmet")
         self._events.put_nowait(
-            CaseFinished(case.id, time.monotonic() - started, judgements, timeline, unmet, cut, error)
+            CaseFinished(case.id, time.monotonic() - started, judgements, timeline, unmet, cut, error, script)
         )
         with suppress(TimeoutError):
             async with asyncio.timeout(3):
@@ -247,6 +263,30 @@ class Run:
             return (), "judging it took too long", interrupted
         unfinished = "judging it took too long" if is_over() else ""
         return tuple(judging.result()), unfinished, interrupted
+
+    def _player(self, site: Site) -> Callable[[Mapping[str, Any]], Awaitable[Played]]:
+        """Plays a script in a world of its own, and judges it."""
+        numbers = itertools.count(SHRUNK)
+
+        async def played(script: Mapping[str, Any]) -> Played:
+            provocation = provocation_of(script, "shrinking")
+            world = World(site, provocation.id, number=next(numbers), seed=self._options.seed)
+            self._worlds.add(world)
+            try:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(provocation.budget):
+                        await provocation.script(world)
+                timeline = world.timeline()
+                judgements, _, _ = await self._judged(timeline)
+            finally:
+                self._worlds.discard(world)
+                await world.close()
+            return Played(script, timeline, judgements)
+
+        return played
+
+    def _counts(self, finding: Finding) -> bool:
+        return any(self._contract.clauses[clause].counts_at(self._options.level) for clause in finding.clauses)
 
     def _hurry(self) -> None:
         """The run is to end: what is left to judge has only a little time."""

@@ -1,0 +1,65 @@
+"""What becomes of a generated case in which something broke: it is told as the smallest that still breaks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from conformance.engine.result import signature
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
+
+    from conformance.judge import Judgement
+    from conformance.rule import Finding
+    from conformance.timeline import Timeline
+
+MOST = 5
+"""Breaches that are shrunk in one run: a broken backend breaks the same thing in many ways."""
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """A script as it was played and judged once."""
+
+    script: Mapping[str, Any]
+    timeline: Timeline
+    judgements: tuple[Judgement, ...]
+
+    @property
+    def findings(self) -> Iterable[Finding]:
+        """All findings of it."""
+        return (finding for judgement in self.judgements for finding in judgement.findings)
+
+
+@dataclass(slots=True)
+class Shrinker:
+    """Shrinks the first case of each breach of a run; the others are told as they are."""
+
+    play: Callable[[Mapping[str, Any]], Awaitable[Played]]
+    counts: Callable[[Finding], bool]
+    """Whether a finding is worth it: one on which the verdict hangs."""
+    done: set[tuple[Any, ...]] = field(default_factory=set)
+
+    async def smallest(self, first: Played, seconds: float) -> Played:
+        """The smallest play that still shows a breach which no case before this one showed; else the play itself."""
+        fresh = [s for f in first.findings if self.counts(f) and (s := signature(f)) not in self.done]
+        if not fresh or len(self.done) >= MOST or seconds <= 0:
+            return first
+        wanted = fresh[0]
+        self.done.add(wanted)
+        best = first
+
+        async def fails(script: Mapping[str, Any]) -> bool:
+            nonlocal best
+            played = await self.play(script)
+            found = any(signature(f) == wanted for f in played.findings)
+            if found and len(str(script)) < len(str(best.script)):
+                best = played
+            return found
+
+        from conformance.sequences.shrink import shrink  # noqa: PLC0415 - only where something broke
+
+        if await fails(first.script):  # what does not show again is told as it was seen
+            await shrink(dict(first.script), fails, seconds=seconds)
+        return best

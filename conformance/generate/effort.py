@@ -1,0 +1,48 @@
+"""How much is generated: levels of effort, and the cases that a run gets for each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from conformance.sequences.cases import drawn, kept
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from conformance.contract import Contract
+    from conformance.rule import Provocation
+    from conformance.target import Target
+
+PER_SECOND = 3.0
+"""Sequences that a run is given for each second it may take, where it is to use its time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """What a level of effort asks for."""
+
+    sequences: int
+    """How many are drawn; 0 stands for as many as there is time for."""
+
+
+EFFORTS: Mapping[str, Effort] = {"quick": Effort(20), "normal": Effort(150), "deep": Effort(0)}
+
+
+def generated(  # noqa: PLR0913 - the facts that decide, by name
+    contract: Contract,
+    target: Target,
+    *,
+    effort: str = "",
+    corpus: str = "",
+    seed: int = 0,
+    users: int = 1,
+    max_time: float = 300.0,
+) -> Iterator[Provocation]:
+    """The generated cases of a run: those of the corpus, then those drawn. Without an effort nothing is drawn."""
+    if corpus:
+        yield from kept(Path(corpus))
+    if effort:
+        count = EFFORTS[effort].sequences or int(max_time * PER_SECOND)
+        yield from drawn(contract, target, count=count, seed=seed, users=users)
