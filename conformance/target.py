@@ -96,8 +96,8 @@ class Target:
 
     @property
     def has_nodes(self) -> bool:
-        """Whether there are two nodes to speak to."""
-        return len(self.nodes) > 1
+        """Whether there are two nodes to speak to; the bundled reference starts its own when somebody asks."""
+        return self.bundled or len(self.nodes) > 1
 
     @property
     def secrets(self) -> tuple[str, ...]:

@@ -17,6 +17,8 @@ OK = 200
 REFUSED = 4
 """The hundreds of a status that refuses."""
 COMMANDING = frozenset({"COMMAND_REQUEST", "COMMAND_CANCEL", "EMERGENCY_STOP"})
+RESTART = ("restarting", "restarted")
+"""Notes between which the tester restarted the backend: what has a connection before has none after."""
 FLOOD = 0.1
 """Seconds between heartbeats below which a backend may tell several as one (STA-6)."""
 
@@ -193,7 +195,7 @@ def reads(t: Timeline, agent: Connection) -> Iterator[Item]:
 def causes(t: Timeline, agent_id: str) -> Iterator[Event]:
     """Everything the tester did that may change an agent: what it said, its sockets' ends, changes over REST, commands.
 
-    Commands of its user count, whoever they are for: they may show in its activity.
+    Commands of its user count, whoever they are for: they may show in its activity. So does a restart of the backend.
     """
     for agent in t.agents:
         if agent.agent_id == agent_id:
@@ -209,6 +211,7 @@ def causes(t: Timeline, agent_id: str) -> Iterator[Event]:
         commanding = e.user == owner and e.path.split("/")[1] in {"commands", "system"}
         if e.method != "GET" and (commanding or agent_id in e.path.split("/")):
             yield e
+    yield from (n for n in t.notes if n.kind in RESTART)
 
 
 def is_flood(beat: Heartbeat) -> bool:

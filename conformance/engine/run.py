@@ -20,6 +20,7 @@ from conformance.rule import Provocation
 from conformance.sequences.cases import provocation_of
 from conformance.timeline import Note
 from conformance.world.credentials import Keyring
+from conformance.world.last_look import last_look
 from conformance.world.rest import open_session
 from conformance.world.site import Site
 from conformance.world.world import World
@@ -38,6 +39,8 @@ SHORT = 5.0
 """Seconds up to which a time-out of the backend's is waited for in every full run."""
 PATIENT = 120.0
 """Seconds a run must be given before it waits out what the contract allows a minute for."""
+LAST_LOOK = 3.0
+"""Seconds for a last look at what a case leaves behind; it is cut short rather than waited for."""
 JUDGING = 20.0
 """Seconds that judging one case may take."""
 SHRINKING = 30.0
@@ -208,6 +211,9 @@ class Run:
         try:
             async with asyncio.timeout(case.provocation.budget):
                 await case.provocation.script(world)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LAST_LOOK):
+                    await last_look(world)
         except TimeoutError:
             cut = f"it took more than {case.provocation.budget:g} s"
         except Stop as stop:

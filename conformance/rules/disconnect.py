@@ -65,8 +65,14 @@ def announcements(loss: Loss, dashboard: Connection, t: Timeline) -> list[Frame]
 
 
 def _last_word(loss: Loss) -> int:
-    """The agent's last own message: what comes after it about the agent's end belongs to this loss."""
-    return loss.agent.frames[-1].seq if loss.agent.frames else loss.agent.opened.seq
+    """The agent's last own message: what comes after it about the agent's end belongs to this loss.
+
+    A backend that gives an agent up may say so before it ends the socket: then the last sign of life (DIS-3) counts.
+    """
+    given_up = loss.closed.by == "backend"
+    before = (f for f in reversed(loss.agent.frames) if f.seq < loss.closed.seq)  # afterwards it spoke to nobody
+    own = (f.seq for f in before if not given_up or (f.is_sent and f.type in {"AGENT_CONNECT", "AGENT_HEARTBEAT"}))
+    return next(own, loss.agent.opened.seq)
 
 
 def announced(s: Scene) -> None:
@@ -82,6 +88,15 @@ def announced_with_offline_status(s: Scene) -> None:
     agent.closes(by="fault", code=None)
     dashboard.told("a1", status="OFFLINE")
     dashboard.told_gone("a1")
+    s.wait(2)
+
+
+def given_up_while_it_speaks_on(s: Scene) -> None:
+    dashboard, agent = s.dashboard(), s.agent("a1")
+    dashboard.told_gone("a1", reason="heartbeat_timeout")
+    agent.sends("PING", {"timestamp": 1})
+    agent.closes(by="backend", code=1008)
+    agent.sends("PING", {"timestamp": 1})
     s.wait(2)
 
 
@@ -174,7 +189,7 @@ RULE = Rule(
     judges="Each end of an agent's socket is followed by exactly one AGENT_DISCONNECT, in time and in shape.",
     when=when,
     check=check,
-    good=(announced, announced_with_offline_status, deleted_after),
+    good=(announced, announced_with_offline_status, given_up_while_it_speaks_on, deleted_after),
     bad=(never, twice, late, without_timestamp),
     cases=(agent_leaves, agent_leaves_returns_and_leaves, agent_crashes),
 )
