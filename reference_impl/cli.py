@@ -12,6 +12,7 @@ import typer
 
 if TYPE_CHECKING:
     from reference_impl.settings import Settings
+    from reference_impl.simulator.tally import Tally
 
 app = typer.Typer(
     help="The reference implementation of the Onsembl.ai contract.",
@@ -210,30 +211,31 @@ def prove(
 @app.command()
 def simulate(  # noqa: PLR0913, PLR0917 - one argument per option
     agents: Annotated[int, typer.Option(help="How many agents.", min=1)] = 10,
+    clients: Annotated[int, typer.Option(help="How many people give commands, over REST.", min=0)] = 2,
+    dashboards: Annotated[int, typer.Option(help="How many people watch.", min=0)] = 2,
     url: Annotated[str, typer.Option(help="The server.")] = "http://127.0.0.1:8000",
-    token: Annotated[str, typer.Option(help="Whose agents they are; else one is signed for --user.")] = "",
+    token: Annotated[str, typer.Option(help="Whose all of it is; else one is signed for --user.")] = "",
     user: Annotated[str, typer.Option(help="The user to sign a token for.")] = "alice",
     seed: Annotated[int, typer.Option(help="The same seed, the same lives.")] = 1,
     interval: Annotated[float, typer.Option(help="Seconds between heartbeats.", min=0.01)] = 5,
+    day: Annotated[float, typer.Option(help="Seconds that a working day takes.", min=1)] = 300,
     duration: Annotated[float, typer.Option(help="Seconds; 0 goes on until stopped.", min=0)] = 0,
 ) -> None:
-    """Run a mock fleet that connects, sends heartbeats, leaves and comes back."""
+    """Play working days: agents that execute commands, come and go; people who give commands, and who watch."""
     import asyncio  # noqa: PLC0415 - see the module's first line
 
     from reference_impl.auth.tokens import sign  # noqa: PLC0415
-    from reference_impl.simulator.fleet import Tally, run_fleet  # noqa: PLC0415
+    from reference_impl.simulator.day import Cast, play  # noqa: PLC0415
 
     bearer = token or sign(_settings({}).jwt_secret, user, now_s=int(time.time()), expires_in_s=86_400)
+    cast = Cast(seed, agents, clients, dashboards, interval, day)
 
     def progress(tally: Tally) -> None:
         sys.stderr.write(f"\r{tally.line()}   ")
         sys.stderr.flush()
 
-    fleet = run_fleet(
-        url, bearer, agents=agents, seed=seed, interval_s=interval, duration_s=duration or None, progress=progress
-    )
     try:
-        tally = asyncio.run(fleet)
+        tally = asyncio.run(play(url, bearer, cast, duration_s=duration or None, progress=progress))
     except KeyboardInterrupt:
         raise typer.Exit(0) from None
     sys.stderr.write(f"\r{tally.line()}   \n")

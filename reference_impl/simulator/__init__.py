@@ -1,1 +1,1 @@
-"""A mock fleet of agents that really connects."""
+"""Whole working days: agents that work, people who give commands and watch."""

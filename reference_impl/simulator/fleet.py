@@ -1,43 +1,26 @@
-"""Running a mock fleet against any server: real sockets, real heartbeats, real losses."""
+"""Running a mock fleet against any server: real sockets, real heartbeats, real work, real losses."""
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import orjson
 import websockets
 
 from reference_impl.simulator.lives import Beat, Connect, life
+from reference_impl.simulator.wire import Wire
+from reference_impl.simulator.worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from reference_impl.simulator.lives import Leave
+    from reference_impl.simulator.tally import Tally
 
-_RETRY_S = 1.0
-_ANSWER_S = 10.0
-
-
-@dataclass(slots=True)
-class Tally:
-    """What the fleet has done so far."""
-
-    connected: int = 0
-    heartbeats: int = 0
-    left: int = 0
-    refused: int = 0
-    failed: int = 0
-
-    def line(self) -> str:
-        """One line for a person."""
-        return (
-            f"{self.connected} connected, {self.heartbeats} heartbeats, {self.left} left, "
-            f"{self.refused} refused, {self.failed} failures"
-        )
+RETRY_S = 1.0
+_STEPS_PER_BEAT = 10
+"""How many steps of its work an agent takes between two heartbeats, more or less."""
+TROUBLE = (OSError, TimeoutError, websockets.WebSocketException)
+"""What can go wrong with a server; then one tries again a moment later."""
 
 
 class MockAgent:
@@ -47,95 +30,61 @@ class MockAgent:
         self._url = url
         self._token = token
         self._tally = tally
-        self._socket: websockets.ClientConnection | None = None
-        self._ids = itertools.count(1)
+        self._wire: Wire | None = None
+        self._working: asyncio.Task[None] | None = None
         self._id = ""
 
     async def live(self, seed: int, number: int, interval_s: float) -> None:
         """Do one step after another; whatever goes wrong, connect again a moment later."""
-        for step in life(seed, number, interval_s):
-            try:
-                await self._do(step)
-            except (OSError, TimeoutError, websockets.WebSocketException):
-                self._tally.failed += 1
-                self._gone()
-                await asyncio.sleep(_RETRY_S)
+        try:
+            for step in life(seed, number, interval_s):
+                try:
+                    await self._do(step, interval_s / _STEPS_PER_BEAT)
+                except TROUBLE:
+                    self._tally.failed += 1
+                    await self._end(cleanly=False)
+                    await asyncio.sleep(RETRY_S)
+        finally:
+            await self._end(cleanly=False)
 
-    async def _do(self, step: Connect | Beat | Leave) -> None:
+    async def _do(self, step: Connect | Beat | Leave, pace_s: float) -> None:
         if isinstance(step, Connect):
-            await self._connect(step)
+            await self._connect(step, pace_s)
         elif isinstance(step, Beat):
             await asyncio.sleep(step.wait_s)
-            if self._socket is not None:
-                await self._say("AGENT_HEARTBEAT", {"agentId": self._id, "healthMetrics": step.numbers})
+            if self._wire is not None:
+                said = {"agentId": self._id, "healthMetrics": step.numbers}
+                answer = await self._wire.ask("AGENT_HEARTBEAT", said, "SERVER_HEARTBEAT")
+                self._tally.refused += answer["type"] == "ERROR"
                 self._tally.heartbeats += 1
         else:
-            if self._socket is not None:
-                await self._leave(self._socket, cleanly=step.cleanly)
+            if self._wire is not None:
+                self._tally.left += 1
+                await self._end(cleanly=step.cleanly)
             await asyncio.sleep(step.away_s)
 
-    async def _connect(self, step: Connect) -> None:
-        headers = {"Authorization": f"Bearer {self._token}"}
-        self._socket = await websockets.connect(self._url, additional_headers=headers, compression=None)
-        self._tally.connected += 1
-        await self._say("AGENT_CONNECT", step.announcement)
+    async def _connect(self, step: Connect, pace_s: float) -> None:
         self._id = str(step.announcement["agentId"])
-
-    async def _leave(self, socket: websockets.ClientConnection, *, cleanly: bool) -> None:
-        self._gone()
-        self._tally.left += 1
-        if cleanly:
-            await socket.close()
-        else:
-            socket.transport.abort()
-
-    def _gone(self) -> None:
-        if self._socket is not None:
-            self._socket = None
-            self._tally.connected -= 1
-
-    async def _say(self, kind: str, payload: Any) -> None:
-        if self._socket is None:
-            return
-        await self._socket.send(orjson.dumps({"type": kind, "id": str(next(self._ids)), "payload": payload}).decode())
-        async with asyncio.timeout(_ANSWER_S):  # wait_for, in Python 3.11, may lose a cancellation
-            answer = orjson.loads(await self._socket.recv())
+        worker = Worker(self._id, pace_s, self._tally)
+        self._wire = await Wire.open(self._url, self._token, worker.told)
+        self._tally.connected += 1
+        answer = await self._wire.ask("AGENT_CONNECT", step.announcement)
         self._tally.refused += answer["type"] == "ERROR"
+        self._working = asyncio.create_task(self._work(worker, self._wire))
 
+    async def _work(self, worker: Worker, wire: Wire) -> None:
+        try:
+            await worker.work(wire)
+        except TROUBLE:  # the next heartbeat meets the same, and there it is counted
+            return
 
-async def run_fleet(  # noqa: PLR0913 - what the command line knows
-    url: str,
-    token: str,
-    *,
-    agents: int,
-    seed: int,
-    interval_s: float,
-    duration_s: float | None,
-    progress: Callable[[Tally], None],
-) -> Tally:
-    """Let so many agents live for so long, or until cancelled; tell the progress once a second.
-
-    Returns:
-        What they did.
-    """
-    tally = Tally()
-    where = url.rstrip("/").replace("http", "ws", 1) + "/ws/agent"
-    lives = [
-        asyncio.create_task(MockAgent(where, token, tally).live(seed, number, interval_s)) for number in range(agents)
-    ]
-    told = asyncio.create_task(_tell(tally, progress))
-    try:
-        await asyncio.wait(lives, timeout=duration_s)
-    finally:
-        for task in (told, *lives):
-            task.cancel()
-        for task in (told, *lives):
+    async def _end(self, *, cleanly: bool) -> None:
+        wire, working = self._wire, self._working
+        self._wire = self._working = None
+        if working is not None:
+            working.cancel()
             with suppress(asyncio.CancelledError):
-                await task
-    return tally
-
-
-async def _tell(tally: Tally, progress: Callable[[Tally], None]) -> None:
-    while True:
-        await asyncio.sleep(1)
-        progress(tally)
+                await working
+        if wire is not None:
+            self._tally.connected -= 1
+            await wire.close(cleanly=cleanly)

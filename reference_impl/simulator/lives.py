@@ -7,6 +7,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from reference_impl.domain.vocabulary import AgentType
+from reference_impl.simulator.people import agent_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -46,7 +47,7 @@ def life(seed: int, number: int, interval_s: float) -> Iterator[Step]:
     """The steps of one agent."""
     chance = Random(f"{seed}/{number}")  # noqa: S311 - repeatable on purpose
     kind = chance.choice(list(AgentType))
-    name = f"sim-{number:04d}"
+    name = agent_id(number)
     flags = {
         "maxTokens": chance.choice([4096, 32_768, 200_000]),
         "supportsInterrupt": chance.random() < 0.8,  # noqa: PLR2004
