@@ -144,8 +144,8 @@ async def test_reordered_statuses_overtake_each_other(database: str) -> None:
     """With status-reordered the AGENT_STATUS of the second of two heartbeats comes before that of the first."""
     (defect,) = load(["status-reordered"])
     async with serving(database, wrap=defect.apply) as world:
-        agent = await world.agent("a1")
         first = await world.dashboard()
+        agent = await world.agent("a1")
         await first.until("AGENT_STATUS")
         await agent.ask("AGENT_HEARTBEAT", beat("a1", commandsProcessed=1))
         for number in (2, 3):
