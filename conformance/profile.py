@@ -76,7 +76,7 @@ TABLES: Mapping[str, tuple[str, ...]] = {
     "timings": TIMINGS,
     "allow": ("destructive",),
     "login": ("email", "mail_command"),
-    "limits": ("rest_per_second",),
+    "limits": ("rest_per_second", "queue_room"),
 }
 """Settings that are tables → what may stand in them."""
 NUMBERS = {"timings": "seconds", "limits": "a number"}
@@ -258,6 +258,7 @@ def make_target(settings: Mapping[str, Any]) -> Target:
         init_timeout=float(timings.get("init_timeout", 30)),
         heartbeat_interval=float(timings.get("heartbeat_interval", 30)),
         cancel_grace=float(timings.get("cancel_grace", 30)),
+        queue_room=int(settings.get("limits", {}).get("queue_room", 1000)),
         destructive=settings.get("allow", {}).get("destructive", False),
         nodes=_nodes(settings),
         launch=make_launch(settings, settings.get("hidden", frozenset())),

@@ -48,6 +48,8 @@ class Target:
     init_timeout: float = 30.0
     heartbeat_interval: float = 30.0
     cancel_grace: float = 30.0
+    queue_room: int = 1000
+    """How many commands may wait for an agent: a target under test may have less room than the contract's."""
     """CMD-7: how long a cancelled command may still be executed by its agent."""
     destructive: bool = False
     """Whether the suite may do what harms everybody on a shared backend (emergency stop)."""

@@ -188,6 +188,8 @@ class Terms:
     """WSA-3: how long a socket may stay without a role message."""
     heartbeat_interval: float = 30.0
     """DIS-3: the interval where the backend advertises none."""
+    queue_room: int = 1000
+    """CMD-5: how many commands may wait for an agent."""
     cancel_grace: float = 30.0
     """CMD-7: how long a cancelled command may still be executed by its agent."""
     level: str = "core"

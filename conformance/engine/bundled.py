@@ -33,6 +33,8 @@ SHORT_TERMS: dict[str, Any] = {"heartbeat_interval": 4.0, "init_timeout": 2.0, "
 The interval is longer than a third of what any case takes: agents that do not beat in it are not to be given up.
 """
 SHORT_TIMES = tuple(part for n, s in SHORT_TERMS.items() for part in ("--" + n.replace("_", "-"), f"{s:g}"))
+NARROW_QUEUE = 60
+"""Commands that may wait for an agent then, so that nobody sends a thousand."""
 PROGRAM = (sys.executable, "-m", "reference_impl")
 
 
@@ -41,7 +43,7 @@ async def bundled_reference(arguments: Sequence[str] = (), *, level: Any = "core
     """The reference on a free port, with a database and a secret of its own, ended with the context."""
     with tempfile.TemporaryDirectory(prefix="onsembl-", ignore_cleanup_errors=True) as place:
         full = level == "full"
-        held = Reference(Path(place), (*(SHORT_TIMES if full else ()), *arguments))
+        held = Reference(Path(place), (*(SHORT_TIMES if full else ()), *arguments), narrow=full)
         try:
             try:
                 url = await held.start()
@@ -57,7 +59,7 @@ async def bundled_reference(arguments: Sequence[str] = (), *, level: Any = "core
                 bundled=True,
                 destructive=True,
                 held=held,
-                **(SHORT_TERMS if full else {}),
+                **(SHORT_TERMS | {"queue_room": NARROW_QUEUE} if full else {}),
             )
         finally:
             await held.end()
@@ -66,11 +68,12 @@ async def bundled_reference(arguments: Sequence[str] = (), *, level: Any = "core
 class Reference:
     """The reference as processes in a place of their own: one server, and two nodes once somebody asks for them."""
 
-    def __init__(self, place: Path, arguments: Sequence[str]) -> None:
+    def __init__(self, place: Path, arguments: Sequence[str], *, narrow: bool = False) -> None:
         self.secret = secrets.token_hex(32)
         self.database = f"sqlite+aiosqlite:///{place / 'reference.sqlite3'}"
         self._place = place
         self._arguments = arguments
+        self._limits = {"ONSEMBL_LIMITS__COMMANDS_WAITING": str(NARROW_QUEUE)} if narrow else {}
         self._log = place / "reference.log"
         self._server: Process | None = None
         self._nodes: Process | None = None
@@ -118,7 +121,7 @@ class Reference:
                 stdin=PIPE,
                 stdout=PIPE,
                 stderr=errors,
-                env=environment(self.secret),
+                env=environment(self.secret) | self._limits,
                 start_new_session=True,
             )
         assert process.stdout is not None  # noqa: S101 - asked for above

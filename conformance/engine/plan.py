@@ -23,6 +23,7 @@ NEEDS: Mapping[str, str] = {
     "short-init-timeout": "timings.init_timeout of at most 5 s",
     "short-heartbeat": "timings.heartbeat_interval of at most 5 s",
     "short-cancel-grace": "timings.cancel_grace of at most 5 s",
+    "short-queue": "limits.queue_room of at most 100",
     "destructive": "permission for what harms a shared backend (allow.destructive in target.toml, or --destructive)",
     "load": "a target on this machine (load goes nowhere else)",
     "patience": "more time (--max-time 120)",

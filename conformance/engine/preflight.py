@@ -221,6 +221,7 @@ async def _measure(world: World) -> None:
         init_timeout=site.target.init_timeout,
         heartbeat_interval=site.target.heartbeat_interval,
         cancel_grace=site.target.cancel_grace,
+        queue_room=site.target.queue_room,
         level=site.target.level,
     )
     await agent.leave()

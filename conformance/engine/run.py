@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 AT_ONCE = 12
 SHORT = 5.0
 """Seconds up to which a time-out of the backend's is waited for in every full run."""
+NARROW = 100
+"""Commands up to which an agent's queue is filled in every full run."""
 PATIENT = 120.0
 """Seconds a run must be given before it waits out what the contract allows a minute for."""
 LAST_LOOK = 3.0
@@ -107,6 +109,7 @@ class Run:
             "short-init-timeout": target.init_timeout <= SHORT,
             "short-heartbeat": target.heartbeat_interval <= SHORT,
             "short-cancel-grace": target.cancel_grace <= SHORT,
+            "short-queue": target.queue_room <= NARROW,
             "destructive": target.destructive,
             "restart": target.can_restart,
             "kill": target.can_kill,

@@ -6,7 +6,8 @@ import asyncio
 from bisect import bisect_left
 from typing import TYPE_CHECKING, NamedTuple
 
-from conformance.command_life import Task, tasks
+from conformance import reading
+from conformance.command_life import NOTICED, Task, tasks
 from conformance.command_orders import requests
 from conformance.command_scene import TWO, acks, asks, completes, refuses, resource, shows, takes, told
 from conformance.command_views import readings
@@ -15,7 +16,7 @@ from conformance.rest_views import code, is_failure, judged
 from conformance.rule import Finding, Rule, provocation
 from conformance.rules.commands_delivery import Turn, once, turns
 from conformance.timeline import Exchange
-from conformance.views import Loss, losses
+from conformance.views import Loss, losses, reads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 ROOM = 1000
 FULL = "QUEUE_FULL"
 CONFLICT = 409
-SENDERS, PACE = 25, 40
-"""How many dashboards fill the queue, each with that many messages, at that many a second: below every rate limit."""
+EACH, PACE = 40, 30
+"""A dashboard sends that many commands to fill a queue, at that many a second: below every rate limit."""
 
 
 class Waiting(NamedTuple):
@@ -44,15 +45,26 @@ class Waiting(NamedTuple):
 def _away(t: Timeline, task: Task) -> tuple[float, float] | None:
     """From when to when the agent was surely away, if it was when the command was asked for."""
     mine = [a for a in t.agents if a.agent_id == task.agent_id and a.user == task.order.user]
-    gone = [x for x in t.remember(_losses) if x.agent_id == task.agent_id and x.agent.user == task.order.user]
-    for loss in gone:
-        if t.bound(loss.closed.at, 0.0) < task.order.settled < loss.back_at:
+    gone = [x for x in t.remember(_losses) if x[0].agent_id == task.agent_id and x[0].agent.user == task.order.user]
+    for loss, noticed in gone:
+        if noticed < task.order.cause.at and task.order.settled < loss.back_at:
             return task.order.cause.at, min([a.opened.at for a in mine if a.opened.at > loss.closed.at] + [t.end])
     return None
 
 
-def _losses(t: Timeline) -> list[Loss]:
-    return list(losses(t))
+def _noticed(t: Timeline, loss: Loss) -> float:
+    """By when the backend surely knew of a loss: it said so, or had the time that the contract gives it."""
+    end, agent = loss.closed.at, loss.agent
+    told = [
+        f.at for d in t.dashboards_of(agent.user) for f in d.about(loss.agent_id, "AGENT_DISCONNECT") if f.at >= end
+    ]
+    rows = (i for i in reads(t, agent) if isinstance(i.where, Exchange) and i.where.at >= end)
+    told += [i.where.ended for i in rows if reading.status(i.value) == "OFFLINE"]  # type: ignore[union-attr]
+    return min([*told, t.bound(end, NOTICED)])
+
+
+def _losses(t: Timeline) -> list[tuple[Loss, float]]:
+    return [(loss, _noticed(t, loss)) for loss in losses(t)]
 
 
 def waiting(t: Timeline) -> Iterator[Waiting]:
@@ -115,8 +127,9 @@ def knocks(t: Timeline) -> Iterator[Full]:
 
 def _counted(t: Timeline, agent_id: str, asked: list[Said | Exchange]) -> Iterator[Full]:
     mine = [x for x in tasks(t) if x.agent_id == agent_id]
-    crowded = len(mine) > ROOM // 2
-    from_half = _ended(mine[ROOM // 2].order.cause) if crowded else float("inf")
+    half = t.terms.queue_room // 2
+    crowded = len(mine) > half
+    from_half = mine[half].order.settled if crowded else float("inf")
     began = sorted(x.order.cause.at for x in mine)
     waiting = sorted(x.order.settled for x in mine if _away(t, x) is not None) if crowded else []
     ended = sorted(x.end.at for x in mine if x.end is not None)
@@ -147,16 +160,16 @@ def _is_full(a: Said | Exchange) -> bool:
     return any(e.payload.get("code") == FULL for e in a.errors)
 
 
-def room_kept(full: Full, _t: Timeline) -> Iterator[Finding]:
+def room_kept(full: Full, t: Timeline) -> Iterator[Finding]:
     """Refused as QUEUE_FULL beyond a thousand, and not before."""
     a = full.by
-    rest = isinstance(a, Exchange)
-    expected = f"{'409' if rest else 'ERROR'} {FULL} beyond {ROOM} waiting commands, and not before"
-    if full.least >= ROOM and not _is_full(a):
+    rest, room = isinstance(a, Exchange), t.terms.queue_room
+    expected = f"{'409' if rest else 'ERROR'} {FULL} beyond {room} waiting commands, and not before"
+    if full.least >= room and not _is_full(a):
         got = a.status if isinstance(a, Exchange) else a.answers[0].payload.get("code", a.answers[0].type)
         says = f"a command is not refused as {FULL} although {full.least} wait: the queue grows without bound"
         yield Finding(says, _cause(a), "", expected, got)
-    elif full.most < ROOM and _is_full(a):
+    elif full.most < room and _is_full(a):
         yield Finding(f"a command is refused as {FULL} although only {full.most} wait", _cause(a), "", expected, FULL)
     elif isinstance(a, Exchange) and _is_full(a) and not is_failure(a.value):
         yield Finding("the 409 has no failure body", a, "", "success false and error", a.text[:80])
@@ -291,17 +304,30 @@ async def replaced_with_a_command(world: World) -> None:
     await world.quiet()
 
 
-@provocation(needs="load", alone=True, budget=30.0)
+@provocation(needs="short-queue commands")
 async def a_full_queue(world: World) -> None:
-    """A thousand commands for an agent that is away, then one more over the socket and one over REST."""
+    """As many commands as there is room for, for an agent that is away; then one more on each channel."""
+    await _full(world)
+
+
+@provocation(needs="load patience commands", alone=True, budget=90.0)
+async def a_full_queue_of_a_thousand(world: World) -> None:
+    """The same, where the target has the contract's own room."""
+    if world.site.terms.queue_room >= ROOM:
+        await _full(world)
+
+
+async def _full(world: World) -> None:
     user = world.user()
     agent, other = await user.agent(), await user.agent()
     command = await user.rest.command(other.id)
     await agent.leave()
     await user.rest.shows(agent.id, status="OFFLINE")
     narrow = {"agents": [other.id], "commands": [command], "terminals": False, "traces": False}
-    senders = [await user.dashboard(subscriptions=narrow) for _ in range(SENDERS)]
-    await asyncio.gather(*(_fill_up(dashboard, agent, ROOM // SENDERS) for dashboard in senders))
+    room = world.site.terms.queue_room
+    senders = [await user.dashboard(subscriptions=narrow) for _ in range(-(-room // EACH))]
+    counts = [min(EACH, room - EACH * n) for n in range(len(senders))]
+    await asyncio.gather(*(_fill_up(d, agent, count) for d, count in zip(senders, counts, strict=True)))
     await senders[0].request(agent, "One too many")
     await user.rest.command(agent.id, content="One too many")
     await user.rest.delete(f"/agents/{agent.id}")
@@ -317,7 +343,7 @@ async def _fill_up(dashboard: Dashboard, agent: Agent, count: int) -> None:
         sent = await dashboard.link.send("COMMAND_REQUEST", payload)
         await asyncio.sleep(max(0.0, start + number / PACE - clock()))
     if sent is not None:
-        await dashboard.link.answer(sent, within=10.0)
+        await dashboard.link.answer(sent, within=60.0 if count == EACH else 5.0)
 
 
 RULES = (
@@ -359,6 +385,6 @@ RULES = (
         check=room_kept,
         good=(full_after_a_thousand,),
         bad=(never_full, full_too_early, never_full_over_rest),
-        cases=(a_full_queue,),
+        cases=(a_full_queue, a_full_queue_of_a_thousand),
     ),
 )
