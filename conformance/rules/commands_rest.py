@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import uuid
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from conformance import reading
 from conformance.command_scene import CONTENT, ONE, creates, lists, resource, shows
 from conformance.command_views import Reading, resources
 from conformance.resources import follows_schema
-from conformance.rest_views import code, is_failure, is_plain_json, judged, unknown_agents
-from conformance.rule import Finding, Rule, provocation
-from conformance.timeline import MISSING
+from conformance.rest_views import code, is_failure, is_plain_json, judged
+from conformance.rule import Finding, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +22,8 @@ CREATED, BAD, NOT_FOUND, CONFLICT = 201, 400, 404, 409
 OPERATIONS = ("getCommand", "cancelCommand", "getCommandOutput", "getCommandTraces")
 
 
-def _targets(e: Exchange) -> list[object]:
+def aimed_at(e: Exchange) -> list[object]:
+    """The agents that a request names."""
     found = e.request.get("targetAgents") if isinstance(e.request, dict) else None
     return found if isinstance(found, list) else []
 
@@ -35,7 +34,7 @@ def creations(t: Timeline) -> Iterator[Exchange]:
     for e in judged(t):
         if e.operation != "createCommand" or not follows_schema(t, e) or not is_plain_json(e):
             continue
-        targets = set(map(str, _targets(e)))
+        targets = set(map(str, aimed_at(e)))
         own = {a.agent_id for a in t.agents if a.user == e.user and a.accepted and a.accepted.at < e.at} - deleted
         all_of_them = e.request.get("broadcast") is True and not targets and bool(own)
         if (targets and targets <= own and e.request.get("broadcast") is not True) or all_of_them:
@@ -58,7 +57,7 @@ def created(e: Exchange, _t: Timeline) -> Iterator[Finding]:
             continue
         says = f"the {name} of a created command is not what was asked for"
         yield Finding(says, e, f"/data/{name}", f"{value!r}", made.get(name, "nothing"))
-    shown, named = made.get("targetAgents"), sorted(set(map(str, _targets(e))))
+    shown, named = made.get("targetAgents"), sorted(set(map(str, aimed_at(e))))
     if not broadcast and sorted(map(str, shown if isinstance(shown, list) else [shown])) != named:
         says = "a created command is not for the agents that were named, each once"
         yield Finding(says, e, "/data/targetAgents", f"{named}", shown)
@@ -74,61 +73,6 @@ def well_shaped(r: Reading, t: Timeline) -> Iterator[Finding]:
         if v.keyword not in {"enum", "const"}:
             says = "a command over REST is out of shape"
             yield Finding(says, r.where, r.pointer + v.pointer, v.expected, v.got)
-
-
-class Refused(NamedTuple):
-    """A request that must be refused, why, and with what."""
-
-    e: Exchange
-    why: str
-    status: int
-    code: str = ""
-
-
-def refusable(t: Timeline) -> Iterator[Refused]:
-    """Each POST /commands with a broken body, for nobody, or for an agent that is none of the user's."""
-    strange = unknown_agents(t) | t.owners.keys()
-    for e in judged(t):
-        if e.operation != "createCommand" or e.request is MISSING or not is_plain_json(e):
-            continue
-        foreign = [a for a in _targets(e) if a in strange and t.owners.get(str(a)) != e.user]
-        if not follows_schema(t, e):
-            yield Refused(e, "a body that breaks its schema", BAD)
-        elif foreign:
-            yield Refused(e, "an agent that is none of the user's", NOT_FOUND)
-        elif e.request.get("broadcast") is True and not _targets(e) and _has_none(t, e):
-            yield Refused(e, "a broadcast of a user without agents", CONFLICT, "NO_AGENTS")
-
-
-def _has_none(t: Timeline, e: Exchange) -> bool:
-    """Whether the user's list of agents was empty before and after."""
-    lists = [x for x in judged(t) if x.operation == "listAgents" and x.user == e.user]
-    empty = [reading.rows(x.value) == [] for x in lists]
-    around = any(x.ended <= e.at for x in lists) and any(x.at >= e.ended for x in lists)
-    return bool(empty) and all(empty) and around and not any(a.user == e.user for a in t.agents)
-
-
-def refused(r: Refused, t: Timeline) -> Iterator[Finding]:
-    """With that status and code; nothing is made of it."""
-    e = r.e
-    if e.status != r.status:
-        yield Finding(f"POST /commands for {r.why} is not answered {r.status}", e, "", f"{r.status}", e.status)
-    elif not is_failure(e.value):
-        yield Finding(f"the {r.status} has no failure body", e, "", "success false and error", e.text[:80])
-    elif r.code and code(e.value) != r.code:
-        says = f"POST /commands for {r.why} does not say so by its code"
-        yield Finding(says, e, "/code", r.code, code(e.value) or "nothing")
-    content = e.request.get("content") if isinstance(e.request, dict) else None
-    others = [
-        x for x in t.exchanges if x is not e and isinstance(x.request, dict) and x.request.get("content") == content
-    ]
-    if not isinstance(content, str) or not content or others:
-        return
-    for shown in resources(t, "listCommands", "getCommand"):
-        if shown.where.at >= e.ended and shown.where.user == e.user and shown.value.get("content") == content:
-            says = "a refused POST /commands has created a command all the same"
-            yield Finding(says, shown.where, shown.pointer, "no such command", shown.value.get("id"), (e,))
-            return
 
 
 def unknown(t: Timeline) -> Iterator[Exchange]:
@@ -179,55 +123,6 @@ def without_its_times(s: Scene) -> None:
     shows(s, ONE, startedAt=..., createdAt=1_760_000_000)
 
 
-def _broken(s: Scene, *statuses: int) -> None:
-    s.note("unknown-agent", agent="zz")
-    s.agent("a1")
-    bodies: tuple[dict[str, Any], ...] = (
-        {"content": ""},
-        {"content": "x", "targetAgents": []},
-        {"targetAgents": ["zz"]},
-    )
-    for body, status in zip(changes, statuses, strict=True):
-        asked = {"content": CONTENT, "type": "NATURAL", "targetAgents": ["a1"]} | body
-        s.rest("POST", "/commands", status, {"success": False, "error": "No"}, request=asked)
-    lists(s)
-
-
-def refused_as_they_must(s: Scene) -> None:
-    _broken(s, 400, 400, 404)
-
-
-def for_nobody_made(s: Scene) -> None:
-    _broken(s, 400, 201, 404)
-
-
-def unknown_target_made(s: Scene) -> None:
-    _broken(s, 400, 400, 201)
-
-
-def refused_yet_made(s: Scene) -> None:
-    s.note("unknown-agent", agent="zz")
-    asked = {"content": "A ghost", "type": "NATURAL", "targetAgents": ["zz"]}
-    s.rest("POST", "/commands", 404, {"success": False, "error": "No"}, request=asked)
-    lists(s, resource(ONE, content="A ghost"))
-
-
-def _to_all_of_none(s: Scene, failure: str) -> None:
-    s.lists(user="carol")
-    asked = {"content": CONTENT, "type": "NATURAL", "broadcast": True}
-    no = {"success": False, "error": "Nobody", "code": failure}
-    s.rest("POST", "/commands", 409, no, request=asked, user="carol")
-    s.lists(user="carol")
-
-
-def to_all_of_none_refused(s: Scene) -> None:
-    _to_all_of_none(s, "NO_AGENTS")
-
-
-def to_all_of_none_without_a_word(s: Scene) -> None:
-    _to_all_of_none(s, "CONFLICT")
-
-
 def nothing_there(s: Scene, status: int = 404) -> None:
     s.note("unknown-command", command=ONE)
     for method, path in (("GET", ""), ("POST", "/cancel"), ("GET", "/output"), ("GET", "/traces")):
@@ -260,57 +155,6 @@ async def created_in_every_way(world: World) -> None:
     await user.rest.get("/commands", query={"agentId": one.id})
 
 
-async def created_in_no_way(world: World) -> None:
-    """Broken bodies, no targets, unknown targets; then the list is looked through, and a right one is created."""
-    user, agent = world.user(), await world.user().agent()
-    right: dict[str, Any] = {"type": "PLAN", "targetAgents": [agent.id]}
-    unknown = world.unknown_agent()
-    for change in (
-        {"content": ""},
-        {"content": "z" * 10_001},
-        {"content": 7},
-        {"type": "plan"},
-        {"type": None},
-        {"priority": 101},
-        {"priority": -1},
-        {"priority": "50"},
-        {"priority": 1.5},
-        {"targetAgents": []},
-        {"targetAgents": agent.id},
-        {"targetAgents": [], "broadcast": False},
-        {"executionConstraints": {"timeLimitMs": 0}},
-        {"executionConstraints": {"maxRetries": -1}},
-        {"targetAgents": [unknown]},
-        {"targetAgents": [agent.id, unknown]},
-    ):
-        await user.rest.post("/commands", {"content": f"Ghost {uuid.uuid4()}"} | right | change)
-    await user.rest.post("/commands", {"content": f"Ghost {uuid.uuid4()}", "type": "PLAN"})
-    await user.rest.get("/commands", query={"agentId": agent.id, "limit": "100"})
-    await user.rest.get("/commands", query={"limit": "100"})
-    await user.rest.command(agent.id)
-
-
-@provocation(needs="second-user commands")
-async def for_a_foreign_agent(world: World) -> None:
-    """A command over REST for another user's agent, alone and beside an agent of one's own."""
-    agent, mine = await world.user().agent(), await world.user(1).agent()
-    rest = world.user(1).rest
-    for targets in ([agent.id], [mine.id, agent.id], [mine.id]):
-        await rest.post("/commands", {"content": f"Ghost {uuid.uuid4()}", "type": "PLAN", "targetAgents": targets})
-    await rest.get("/commands", query={"limit": "100"})
-    await world.quiet()
-
-
-@provocation(needs="third-user commands", alone=True)
-async def to_all_of_nobody(world: World) -> None:
-    """A broadcast of a user that has no agents."""
-    rest = world.user(2).rest
-    await rest.get("/agents")
-    await rest.post("/commands", {"content": f"Ghost {uuid.uuid4()}", "type": "PLAN", "broadcast": True})
-    await rest.get("/agents")
-    await rest.get("/commands")
-
-
 async def unknown_ids(world: World) -> None:
     """Every operation on a command that does not exist, and on one that does."""
     user, agent = world.user(), await world.user().agent()
@@ -340,16 +184,6 @@ RULES = (
         good=(made_as_asked,),
         bad=(without_its_times,),
         cases=(created_in_every_way,),
-    ),
-    Rule(
-        id="rest-command.refused",
-        clauses=("CMD-R4",),
-        judges="A broken body is answered 400, an unknown target 404, a broadcast to none 409; nothing is created.",
-        when=refusable,
-        check=refused,
-        good=(refused_as_they_must, to_all_of_none_refused),
-        bad=(for_nobody_made, unknown_target_made, refused_yet_made, to_all_of_none_without_a_word),
-        cases=(created_in_no_way, for_a_foreign_agent, to_all_of_nobody),
     ),
     Rule(
         id="rest-command.unknown-is-404",
