@@ -123,8 +123,6 @@ class SqlOutputs:
         wanted = [said.user_id == query.user_id]
         wanted += [said.agent_id == query.agent_id] if query.agent_id is not None else []
         wanted += [said.command_id == query.command_id] if query.command_id is not None else []
-        # the same again in the words of the index that begins with the source
-        wanted += [said.source == query.command_id] if query.command_id is not None else []
         wanted += [said.stream == query.stream.value] if query.stream is not None else []
         wanted += [said.received_at >= query.since] if query.since is not None else []
         return await self._find(terminal_output, wanted, [said.position], query)

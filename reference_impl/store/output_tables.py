@@ -34,6 +34,7 @@ terminal_output = Table(
     Column("size", Integer(), nullable=False),
     Column("received_at", Moment(), nullable=False),
     Index("idx_terminal_output_source", "source", "agent_id", "sequence", unique=True),
+    Index("idx_terminal_output_command", "user_id", "command_id", "position"),
     Index("idx_terminal_output_agent", "user_id", "agent_id", "position"),
     Index("idx_terminal_output_user", "user_id", "position"),
 )
@@ -49,7 +50,8 @@ traces = Table(
     Column("parent_id", String(36), nullable=True),
     Column("said", JSON(none_as_null=True), nullable=False),
     Column("size", Integer(), nullable=False),
-    Index("idx_traces_command", "command_id", "trace_id", unique=True),
+    Index("idx_traces_id", "command_id", "trace_id", unique=True),
+    Index("idx_traces_command", "user_id", "command_id", "position"),
     Index("idx_traces_user", "user_id", "position"),
 )
 

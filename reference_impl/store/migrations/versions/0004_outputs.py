@@ -12,13 +12,18 @@ down_revision = "0003"
 _INDEXES = {
     "terminal_output": {
         "source": ["source", "agent_id", "sequence"],
+        "command": ["user_id", "command_id", "position"],
         "agent": ["user_id", "agent_id", "position"],
         "user": ["user_id", "position"],
     },
-    "traces": {"command": ["command_id", "trace_id"], "user": ["user_id", "position"]},
+    "traces": {
+        "id": ["command_id", "trace_id"],
+        "command": ["user_id", "command_id", "position"],
+        "user": ["user_id", "position"],
+    },
     "reports": {"id": ["report_id"], "user": ["user_id", "position"]},
 }
-_UNIQUE = {"source", "command", "id"}
+_UNIQUE = {"source", "id"}
 
 
 def upgrade() -> None:
