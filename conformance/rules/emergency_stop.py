@@ -1,0 +1,409 @@
+"""Emergency stop: every agent of the user stops, every command is cancelled, all are told true counts (STP-1)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from conformance import reading
+from conformance.command_orders import accepted
+from conformance.command_scene import ONE, accepts, asks, refuses, takes, told
+from conformance.command_views import stops
+from conformance.dialogue import Said
+from conformance.rest_views import judged
+from conformance.rule import Finding, Rule, provocation
+from conformance.rules.commands_status import announced, told_in_time
+from conformance.timeline import Exchange
+from conformance.views import OK
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from conformance.scene import Scene, Socket
+    from conformance.timeline import Connection, Frame, Timeline
+    from conformance.world.world import World
+
+WITHIN = 1.0
+TOTALS = ("ONLINE", "ERROR", "PENDING", "QUEUED", "EXECUTING")
+
+
+class Stop(NamedTuple):
+    """An emergency stop that a user asked for."""
+
+    by: Said | Exchange
+    user: str
+    reason: object
+    settled: float
+
+    @property
+    def where(self) -> Frame | Exchange:
+        """What was sent."""
+        return self.by.sent if isinstance(self.by, Said) else self.by
+
+
+def all_stops(t: Timeline) -> Iterator[Stop]:
+    """Each of them, answered or waited for."""
+    for s in t.remember(stops):
+        if s.answers or s.unanswered(t):
+            settled = s.answers[0].at if s.answers else s.sent.at
+            yield Stop(s, s.connection.user, s.sent.payload.get("reason"), settled)
+    for e in judged(t):
+        if e.operation == "emergencyStop" and t.contract.shapes.accepts("reason.json", _body(e)):
+            yield Stop(e, e.user, _body(e).get("reason"), e.ended)
+
+
+def _body(e: Exchange) -> dict[str, Any]:
+    return e.request if isinstance(e.request, dict) else {}
+
+
+def stopped(stop: Stop, t: Timeline) -> Iterator[Finding]:
+    """Accepted, and every connected agent of the user, and nobody else's, is told to stop."""
+    by = stop.by
+    if isinstance(by, Said) and not accepted(by):
+        got = by.answers[0].payload.get("code", by.answers[0].type) if by.answers else "nothing"
+        yield Finding("EMERGENCY_STOP is not accepted", stop.where, "", "ACK", got)
+        return
+    if isinstance(by, Exchange) and by.status != OK:
+        yield Finding("an emergency stop over REST is not accepted", by, "", "200", by.status)
+        return
+    for agent in t.agents:
+        told_to = [
+            f for f in agent.of_kind("AGENT_CONTROL") if f.at >= stop.where.at and f.payload.get("action") == "STOP"
+        ]
+        if agent.user == stop.user and _connected(t, agent, stop):
+            yield from _told_to_stop(stop, t, agent, told_to)
+        elif agent.user != stop.user and told_to and not _has_own(t, agent):
+            says = "an emergency stop stopped another user's agent"
+            yield Finding(says, told_to[0], "", "other users notice nothing", "AGENT_CONTROL STOP", (stop.where,))
+
+
+def _connected(t: Timeline, agent: Connection, stop: Stop) -> bool:
+    accepted_at = agent.accepted.at if agent.accepted else float("inf")
+    return accepted_at < stop.where.at and agent.until > t.bound(stop.settled, WITHIN)
+
+
+def _has_own(t: Timeline, agent: Connection) -> bool:
+    """Whether somebody told that agent to stop in another way."""
+    controls = any(f.type in {"AGENT_CONTROL", "EMERGENCY_STOP"} for d in t.dashboards_of(agent.user) for f in d.sent)
+    return controls or any(e.user == agent.user and e.operation in {"stopAgent", "emergencyStop"} for e in t.exchanges)
+
+
+def _told_to_stop(stop: Stop, t: Timeline, agent: Connection, told_to: list[Frame]) -> Iterator[Finding]:
+    expected = f"AGENT_CONTROL STOP within {WITHIN:g} s"
+    if not told_to:
+        yield Finding(
+            "an emergency stop did not reach a connected agent", stop.where, "", expected, "nothing", (agent.opened,)
+        )
+    elif told_to[0].at > t.bound(stop.settled, WITHIN):
+        late = f"{told_to[0].at - stop.settled:.2f} s later"
+        yield Finding("an emergency stop reached an agent late", told_to[0], "", expected, late, (stop.where,))
+
+
+class Word(NamedTuple):
+    """An accepted emergency stop, and a dashboard of any user that watched."""
+
+    stop: Stop
+    dashboard: Connection
+    frames: list[Frame]
+
+
+def words(t: Timeline) -> Iterator[Word]:
+    """Each, for every dashboard that watched for long enough."""
+    for stop in all_stops(t):
+        done = accepted(stop.by) if isinstance(stop.by, Said) else stop.by.status == OK
+        for dashboard in t.dashboards if done else ():
+            ready = next(iter(dashboard.snapshots), dashboard.accepted)
+            frames = [f for f in dashboard.of_kind("EMERGENCY_STOP") if f.at >= stop.where.at]
+            if ready and ready.at < stop.where.at and (frames or dashboard.until > t.bound(stop.settled, WITHIN)):
+                yield Word(stop, dashboard, frames)
+
+
+def dashboards_told(word: Word, t: Timeline) -> Iterator[Finding]:
+    """Once, within a second, with who and why; other users are told nothing."""
+    stop, dashboard, frames = word
+    others = [s for s in all_stops(t) if s.user == dashboard.user]
+    if dashboard.user != stop.user:
+        if frames and not others:
+            says = "another user's dashboard is told of an emergency stop"
+            yield Finding(says, frames[0], "", "nothing", "EMERGENCY_STOP", (stop.where,))
+        return
+    expected = f"one EMERGENCY_STOP within {WITHIN:g} s"
+    mine = [f for f in frames if f.payload.get("reason") == stop.reason]
+    if not mine:
+        says = "a dashboard is not told of an emergency stop, or not why"
+        got = frames[0].payload.get("reason") if frames else "nothing"
+        yield Finding(says, stop.where, "", f"{expected} with reason {stop.reason!r}", got, (dashboard.opened,))
+        return
+    if mine[0].at > t.bound(stop.settled, WITHIN):
+        late = f"{mine[0].at - stop.settled:.2f} s later"
+        yield Finding("EMERGENCY_STOP came late", mine[0], "", expected, late, (stop.where,))
+    who = next(
+        (d.init.payload["userId"] for d in t.dashboards_of(stop.user) if d.init and "userId" in d.init.payload), ""
+    )
+    if who and mine[0].payload.get("triggeredBy") != who:
+        got = mine[0].payload.get("triggeredBy", "nothing")
+        yield Finding("EMERGENCY_STOP does not say who stopped all", mine[0], "/payload/triggeredBy", who, got)
+    if len(mine) > sum(s.reason == stop.reason for s in others):
+        yield Finding(
+            "a dashboard is told twice of one emergency stop", mine[1], "", expected, len(mine), (stop.where,)
+        )
+
+
+class Count(NamedTuple):
+    """What an emergency stop says it did, where the lists just before it tell what there was to do."""
+
+    stop: Stop
+    where: Frame | Exchange
+    pointer: str
+    value: dict[str, Any]
+    agents: int
+    commands: int
+    evidence: tuple[Exchange, ...]
+
+
+def counts(t: Timeline) -> Iterator[Count]:
+    """Each answer and each message of a stop that the user's lists, read just before it, let us judge."""
+    for stop in all_stops(t):
+        if (seen := _totals(t, stop)) is None:
+            continue
+        agents = sum(_total(seen[name]) for name in TOTALS[:2])
+        commands = sum(_total(seen[name]) for name in TOTALS[2:])
+        evidence = tuple(seen.values())
+        if isinstance(stop.by, Exchange) and (data := reading.one(stop.by.value)) is not None:
+            yield Count(stop, stop.by, "/data", data, agents, commands, evidence)
+        for dashboard in t.dashboards_of(stop.user):
+            frames = [f for f in dashboard.of_kind("EMERGENCY_STOP") if f.at >= stop.where.at]
+            if frames and frames[0].payload.get("reason") == stop.reason:
+                yield Count(stop, frames[0], "/payload", frames[0].payload, agents, commands, evidence)
+
+
+def _totals(t: Timeline, stop: Stop) -> dict[str, Exchange] | None:
+    """The filtered lists of the user's agents and commands, read after all else and before the stop."""
+    seen: dict[str, Exchange] = {}
+    for e in judged(t):
+        status = e.query.get("status", "")
+        before = e.user == stop.user and e.status == OK and e.ended < stop.where.at
+        filtered = e.operation in {"listAgents", "listCommands"} and set(e.query) <= {"status", "limit"}
+        if before and filtered and status in TOTALS:
+            seen[status] = e
+    if len(seen) < len(TOTALS) or any(_total(e) < 0 for e in seen.values()):
+        return None
+    since = min(e.at for e in seen.values())
+    sent = [f.at for c in t.connections if c.user == stop.user for f in c.sent if f.type not in {"PING", "PONG"}]
+    wrote = [e.at for e in t.exchanges if e.user == stop.user and e.method != "GET"]
+    busy = any(since < at < stop.where.at for at in (*sent, *wrote))
+    return None if busy else seen
+
+
+def _total(e: Exchange) -> int:
+    page = e.value.get("pagination") if isinstance(e.value, dict) else None
+    total = page.get("total") if isinstance(page, dict) else None
+    return total if isinstance(total, int) else -1
+
+
+def true_counts(count: Count, _t: Timeline) -> Iterator[Finding]:
+    """AgentsStopped and commandsCancelled are what there was."""
+    for name, wanted in (("agentsStopped", count.agents), ("commandsCancelled", count.commands)):
+        got = count.value.get(name, "nothing")
+        if got != wanted:
+            says = f"{name} of an emergency stop is not true"
+            yield Finding(
+                says,
+                count.where,
+                f"{count.pointer}/{name}",
+                f"{wanted}, as the lists before it say",
+                got,
+                count.evidence,
+            )
+
+
+def _stop(dashboard: Socket, reason: str | None = None) -> Frame:
+    return dashboard.sends("EMERGENCY_STOP", {} if reason is None else {"reason": reason})
+
+
+def _word(s: Scene, dashboard: Socket, reason: str | None = None, agents: int = 1, commands: int = 1) -> Frame:
+    counted = {"agentsStopped": agents, "commandsCancelled": commands, "timestamp": s.now}
+    return dashboard.gets("EMERGENCY_STOP", {"triggeredBy": "alice", "reason": reason, **counted})
+
+
+def _before(s: Scene) -> tuple[Socket, Socket, Socket]:
+    """Alice with an agent, a command and a dashboard, bob with a dashboard; and what her lists say."""
+    agent, dashboard, bobs = s.agent("a1"), s.dashboard(), s.dashboard(user="bob")
+    asks(dashboard)
+    takes(agent)
+    for status in TOTALS:
+        path = "/agents" if status in TOTALS[:2] else "/commands"
+        page = {"total": int(status in {"ONLINE", "QUEUED"}), "limit": 50, "offset": 0}
+        s.rest("GET", path, 200, {"success": True, "data": [], "pagination": page}, query={"status": status})
+    return agent, dashboard, bobs
+
+
+def all_stopped(s: Scene) -> None:
+    agent, dashboard, _ = _before(s)
+    accepts(dashboard, _stop(dashboard, "Fire"))
+    agent.gets("AGENT_CONTROL", {"action": "STOP", "reason": "Fire"})
+    told(dashboard, "CANCELLED")
+    _word(s, dashboard, "Fire")
+    s.wait(2)
+
+
+def all_stopped_over_rest(s: Scene) -> None:
+    agent, dashboard, _ = _before(s)
+    done = {"agentsStopped": 1, "commandsCancelled": 1, "timestamp": s.born}
+    s.rest("POST", "/system/emergency-stop", 200, {"success": True, "data": done})
+    agent.gets("AGENT_CONTROL", {"action": "STOP"})
+    told(dashboard, "CANCELLED")
+    _word(s, dashboard)
+    s.wait(2)
+
+
+def button_refused(s: Scene) -> None:
+    _, dashboard, _ = _before(s)
+    refuses(dashboard, _stop(dashboard), "UNKNOWN_MESSAGE_TYPE")
+
+
+def agent_goes_on(s: Scene) -> None:
+    _, dashboard, _ = _before(s)
+    accepts(dashboard, _stop(dashboard))
+    told(dashboard, "CANCELLED")
+    _word(s, dashboard)
+    s.wait(2)
+
+
+def everyone_stopped(s: Scene) -> None:
+    other = s.agent("b1", user="bob")
+    agent, dashboard, bobs = _before(s)
+    accepts(dashboard, _stop(dashboard))
+    for one in (agent, other):
+        one.gets("AGENT_CONTROL", {"action": "STOP"})
+    for one in (dashboard, bobs):
+        _word(s, one)
+    s.wait(2)
+
+
+def nobody_told(s: Scene) -> None:
+    agent, dashboard, _ = _before(s)
+    accepts(dashboard, _stop(dashboard))
+    agent.gets("AGENT_CONTROL", {"action": "STOP"})
+    s.wait(2)
+
+
+def somebody_did_it(s: Scene) -> None:
+    _, dashboard, _ = _before(s)
+    s.socket("dashboard").sends("DASHBOARD_INIT", {"userId": "u-1"})
+    accepts(dashboard, _stop(dashboard))
+    _word(s, dashboard)
+
+
+def told_twice(s: Scene) -> None:
+    _, dashboard, _ = _before(s)
+    accepts(dashboard, _stop(dashboard))
+    _word(s, dashboard)
+    _word(s, dashboard)
+    s.wait(2)
+
+
+def zeros(s: Scene) -> None:
+    _, dashboard, _ = _before(s)
+    accepts(dashboard, _stop(dashboard))
+    _word(s, dashboard, agents=0, commands=0)
+
+
+def commands_go_on(s: Scene) -> None:
+    agent, dashboard, _ = _before(s)
+    accepts(dashboard, _stop(dashboard))
+    agent.gets("AGENT_CONTROL", {"action": "STOP"})
+    _word(s, dashboard)
+    s.wait(3)
+
+
+def cancelled_before_the_ack(s: Scene) -> None:
+    agent, dashboard, _ = _before(s)
+    sent = _stop(dashboard)
+    told(dashboard, "CANCELLED", ONE)
+    agent.gets("AGENT_CONTROL", {"action": "STOP"})
+    _word(s, dashboard)
+    accepts(dashboard, sent)
+    s.wait(2)
+
+
+@provocation(needs="destructive second-user commands", alone=True)
+async def the_red_button(world: World) -> None:
+    """Two agents with commands in each state; a dashboard stops all, then REST; a second user has an agent too."""
+    user, other = world.user(), world.user(1)
+    dashboard, second, bobs = await user.dashboard(), await user.dashboard(), await other.dashboard()
+    foreign = await other.agent()
+    theirs = await bobs.request(foreign)
+    await foreign.takes(theirs)
+    for way in ("socket", "rest"):
+        agents = [await user.agent(), await user.agent()]
+        running, waiting, done = [await dashboard.request(agents[0]) for _ in range(3)]
+        for command in (running, done):
+            await agents[0].takes(command)
+            await agents[0].ack(command)
+        await agents[0].complete(done)
+        await dashboard.sees_command(done, "COMPLETED")
+        await world.quiet()
+        for status in TOTALS:
+            await user.rest.get("/agents" if status in TOTALS[:2] else "/commands", query={"status": status})
+        before = user.last
+        if way == "socket":
+            await dashboard.emergency_stop(reason="Smoke in the server room")
+        else:
+            await user.rest.post("/system/emergency-stop", {"reason": "Fire in the server room"})
+        for agent in agents:
+            await agent.is_told("AGENT_CONTROL", since=before, action="STOP")
+        for watching in (dashboard, second):
+            await watching.link.until("EMERGENCY_STOP", since=before)
+            for command in (running, waiting):
+                await watching.sees_command(command, "CANCELLED", since=before)
+        await world.quiet()
+        for command in (running, waiting, done):
+            await user.rest.get(f"/commands/{command}")
+    await other.rest.get(f"/commands/{theirs}")
+    await foreign.ack(theirs)
+    await foreign.complete(theirs)
+    await dashboard.link.until(since=user.last, within=WITHIN + 0.4, expected=False, where=lambda _: False)
+
+
+RULES = (
+    Rule(
+        id="emergency-stop.stops-agents",
+        clauses=("STP-1",),
+        judges="An emergency stop is accepted and tells every connected agent of the user, and nobody else's, to stop.",
+        when=all_stops,
+        check=stopped,
+        good=(all_stopped, all_stopped_over_rest),
+        bad=(button_refused, agent_goes_on, everyone_stopped),
+        cases=(the_red_button,),
+    ),
+    Rule(
+        id="emergency-stop.told",
+        clauses=("STP-1",),
+        judges="The user's dashboards, and nobody else's, get one EMERGENCY_STOP within a second.",
+        when=words,
+        check=dashboards_told,
+        good=(all_stopped, all_stopped_over_rest),
+        bad=(nobody_told, told_twice, somebody_did_it, everyone_stopped),
+        cases=(the_red_button,),
+    ),
+    Rule(
+        id="emergency-stop.true-counts",
+        clauses=("STP-1",),
+        judges="agentsStopped and commandsCancelled are the connected agents and unfinished commands there were.",
+        when=counts,
+        check=true_counts,
+        good=(all_stopped, all_stopped_over_rest),
+        bad=(zeros,),
+        cases=(the_red_button,),
+    ),
+    Rule(
+        id="emergency-stop.cancels-commands",
+        clauses=("STP-1",),
+        judges="After an emergency stop every unfinished command of the user is told as CANCELLED within a second.",
+        when=announced("stop"),
+        check=told_in_time,
+        good=(all_stopped, all_stopped_over_rest, cancelled_before_the_ack),
+        bad=(commands_go_on,),
+        cases=(the_red_button,),
+    ),
+)
