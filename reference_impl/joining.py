@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from reference_impl.hub.memory import MemoryHub, MemoryPresence
 from reference_impl.hub.nodes import ManyNodes, Nodes, OneNode
 from reference_impl.live.turns import LocalTurns, Turns
-from reference_impl.store.active import CachedActivities
 from reference_impl.store.buffered import BufferedAgents
 from reference_impl.store.cached import CachedAgents
+from reference_impl.store.cached_queues import CachedQueues
 from reference_impl.store.group_commit import GroupCommit
 from reference_impl.store.sql import SqlAgents
 from reference_impl.store.sql_commands import SqlCommands
@@ -51,7 +51,7 @@ def the_only_node(settings: Settings, engine: AsyncEngine, clock: Clock, log: Lo
         agents = CachedAgents(agents, clock, settings.agents.cache_ttl_seconds)
     commands: CommandStore = SqlCommands(engine, commits)
     if settings.agents.enable_caching:
-        commands = CachedActivities(commands)
+        commands = CachedQueues(commands)
     return Joining(LocalTurns(), OneNode(), MemoryHub(), MemoryPresence(), commits, agents, commands)
 
 

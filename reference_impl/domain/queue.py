@@ -6,7 +6,9 @@ few slots; a slot that becomes free goes to the first that has not been sent yet
 
 from __future__ import annotations
 
+from bisect import insort
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from reference_impl.domain.agents import Activity, Running
@@ -31,11 +33,6 @@ class Entry:
     delivered_to: str | None
     started_at: int | None
 
-    @property
-    def rank(self) -> tuple[int, int]:
-        """What a queue is sorted by: the lowest goes first."""
-        return (-self.priority, self.number)
-
 
 @dataclass(frozen=True, slots=True)
 class Queue:
@@ -47,6 +44,9 @@ class Queue:
     queued: tuple[Entry, ...] = ()
     """All that has not started, delivered or not, in the order they are sent."""
 
+    def __len__(self) -> int:
+        return len(self.executing) + len(self.queued)
+
     def due(self, connection_id: str, slots: int) -> Sequence[Entry]:
         """What is to be sent on this connection now, in this order.
 
@@ -55,16 +55,23 @@ class Queue:
         held = [entry for entry in self.queued if entry.delivered_to is not None]
         again = [entry for entry in held if entry.delivered_to != connection_id]
         free = max(0, slots - len(self.executing) - len(held))
-        fresh = [entry for entry in self.queued if entry.delivered_to is None][:free]
-        return sorted([*again, *fresh], key=lambda entry: entry.rank)
+        fresh = islice((entry for entry in self.queued if entry.delivered_to is None), free)
+        return sorted([*again, *fresh], key=_rank)
 
     def updated(self, commands: Iterable[Command]) -> Queue:
         """The queue once these commands are as they are now."""
         now = {command.command_id: command for command in commands}
         if not now:
             return self
-        kept = [entry for entry in (*self.executing, *self.queued) if entry.command_id not in now]
-        return queue_of(self.agent_id, [*kept, *(entry for one in now.values() for entry in _entries(self, one))])
+        executing = [entry for entry in self.executing if entry.command_id not in now]
+        queued = [entry for entry in self.queued if entry.command_id not in now]
+        for command in now.values():
+            for entry in _entries(self, command):
+                if entry.status is CommandStatus.EXECUTING:
+                    insort(executing, entry, key=_start)
+                else:
+                    insort(queued, entry, key=_rank)
+        return Queue(self.agent_id, tuple(executing), tuple(queued))
 
     @property
     def shape(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -80,14 +87,20 @@ class Queue:
 
 def queue_of(agent_id: str, entries: Iterable[Entry]) -> Queue:
     """Make the queue of an agent from its unfinished commands in any order."""
-    ranked = sorted(entries, key=lambda entry: entry.rank)
-    executing = [entry for entry in ranked if entry.status is CommandStatus.EXECUTING]
-    executing.sort(key=lambda entry: entry.started_at or 0)
-    return Queue(
-        agent_id,
-        tuple(executing),
-        tuple(entry for entry in ranked if entry.status is not CommandStatus.EXECUTING),
-    )
+    executing: list[Entry] = []
+    queued: list[Entry] = []
+    for entry in entries:
+        (executing if entry.status is CommandStatus.EXECUTING else queued).append(entry)
+    return Queue(agent_id, tuple(sorted(executing, key=_start)), tuple(sorted(queued, key=_rank)))
+
+
+def _start(entry: Entry) -> int:
+    return entry.started_at or 0
+
+
+def _rank(entry: Entry) -> tuple[int, int]:
+    """What a queue is sorted by: the lowest goes first."""
+    return (-entry.priority, entry.number)
 
 
 def _entries(queue: Queue, command: Command) -> Sequence[Entry]:

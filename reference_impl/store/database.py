@@ -31,22 +31,22 @@ def database_url(given: str) -> URL:
     return url.set(drivername=drivers.get(url.drivername, url.drivername))
 
 
+def options() -> dict[str, Any]:
+    """What every engine needs: how JSON is read and written."""
+    return {"json_serializer": lambda value: orjson.dumps(value).decode(), "json_deserializer": orjson.loads}
+
+
 def make_engine(url: URL) -> AsyncEngine:
     """Make the engine; nothing is opened yet."""
     from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415 - slow, and `evidence` does without
 
-    options: dict[str, Any] = {
-        "json_serializer": lambda value: orjson.dumps(value).decode(),
-        "json_deserializer": orjson.loads,
-        "pool_size": 4,  # readers; SQLite has one writer, and so have we
-        "max_overflow": 4,
-    }
+    pool = {"pool_size": 4, "max_overflow": 4}  # readers; SQLite has one writer, and so have we
     try:
-        engine = create_async_engine(url, **options)
+        engine = create_async_engine(url, **options(), **pool)
     except (ArgumentError, InvalidRequestError, ModuleNotFoundError) as error:
         raise UnusableDatabaseError(f"No driver for a {url.get_backend_name()} database: {error}") from None
     if engine.dialect.name == "sqlite":
-        event.listen(engine.sync_engine, "connect", _pragmas)
+        event.listen(engine.sync_engine, "connect", pragmas)
     return engine
 
 
@@ -65,7 +65,8 @@ def told(url: URL) -> Iterator[None]:
         raise UnusableDatabaseError(f"Cannot use the database {shown}: {reason}") from error
 
 
-def _pragmas(connection: Any, _record: object) -> None:
+def pragmas(connection: Any, _record: object) -> None:
+    """Prepare a new connection to SQLite."""
     cursor = connection.cursor()
     for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=5000", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")

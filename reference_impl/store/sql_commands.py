@@ -13,6 +13,7 @@ from reference_impl.domain.vocabulary import CommandStatus
 from reference_impl.store.command_rows import command_of, entry_of, part_of, part_row, row_of
 from reference_impl.store.command_tables import commands, parts
 from reference_impl.store.commands import CommandPage, CommandQuery, CommandTaken
+from reference_impl.store.reading import Reads
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -55,7 +56,7 @@ class _Statements:
             .where(parts.c.command_id.in_(bindparam("ids", expanding=True)))
             .order_by(parts.c.command_id, parts.c.place)
         )
-        self.counts = select(commands.c.status, func.count()).where(user).group_by(commands.c.status)
+        self.counts = select(commands.c.status, func.count().label("count")).where(user).group_by(commands.c.status)
         self.queues = (
             select(
                 parts.c.agent_id,
@@ -91,27 +92,22 @@ class SqlCommands:
     """The tables `commands` and `command_agents`."""
 
     def __init__(self, engine: AsyncEngine, commits: GroupCommit) -> None:
-        self._engine = engine
+        self._reads = Reads(engine)
         self._commits = commits
         self._do = _Statements()
 
     async def get(self, command_id: str) -> Command | None:
         """The command, whoever owns it."""
-        async with self._engine.connect() as connection:
-            named = {"command": command_id}
-            row: Any = (await connection.execute(self._do.get, named)).mappings().first()
-            if row is None:
-                return None
-            found: Any = (await connection.execute(self._do.parts_of, named)).mappings()
-            return command_of(row, map(part_of, found))
+        named = {"command": command_id}
+        for row in await self._reads.rows(self._do.get, named):
+            return command_of(row, map(part_of, await self._reads.rows(self._do.parts_of, named)))
+        return None
 
     async def some(self, command_ids: Sequence[str]) -> Sequence[Command]:
         """Those of these commands that exist, oldest first."""
         if not command_ids:
             return []
-        async with self._engine.connect() as connection:
-            rows = (await connection.execute(self._do.some, {"ids": list(command_ids)})).mappings().all()
-            return await self._whole(connection, rows)
+        return await self._whole(await self._reads.rows(self._do.some, {"ids": list(command_ids)}))
 
     async def page(self, query: CommandQuery) -> CommandPage:
         """One page, newest first."""
@@ -119,36 +115,29 @@ class SqlCommands:
         if query.status is not None:
             matching = matching.where(commands.c.status == query.status.value)
         if query.agent_id is not None:
-            matching = matching.where(
-                commands.c.id.in_(
-                    select(parts.c.command_id).where(
-                        parts.c.user_id == query.user_id, parts.c.agent_id == query.agent_id
-                    )
-                )
+            theirs = select(parts.c.command_id).where(
+                parts.c.user_id == query.user_id, parts.c.agent_id == query.agent_id
             )
+            matching = matching.where(commands.c.id.in_(theirs))
         newest = matching.order_by(commands.c.number.desc()).limit(query.limit).offset(min(query.offset, _FARTHEST))
-        async with self._engine.connect() as connection:
-            rows = (await connection.execute(newest)).mappings().all()
-            total = query.offset + len(rows)
-            if len(rows) == query.limit or (query.offset and not rows):  # there may be more, or fewer
-                counted = select(func.count()).select_from(matching.subquery())
-                total = (await connection.execute(counted)).scalar_one()
-            return CommandPage(await self._whole(connection, rows), total)
+        rows = await self._reads.rows(newest)
+        total = query.offset + len(rows)
+        if len(rows) == query.limit or (query.offset and not rows):  # there may be more, or fewer
+            counted = select(func.count().label("total")).select_from(matching.subquery())
+            total = (await self._reads.rows(counted))[0]["total"]
+        return CommandPage(await self._whole(rows), total)
 
     async def counts(self, user_id: str) -> Mapping[CommandStatus, int]:
         """How many commands of the user have each status (SYS-1)."""
-        async with self._engine.connect() as connection:
-            found = await connection.execute(self._do.counts, {"user": user_id})
-            return {CommandStatus(status): count for status, count in found}
+        found = await self._reads.rows(self._do.counts, {"user": user_id})
+        return {CommandStatus(row["status"]): row["count"] for row in found}
 
     async def ids(self, user_id: str, limit: int) -> Sequence[str]:
         """The ids of the user's unfinished commands, and of its newest ones up to the limit."""
         mine = select(commands.c.id).where(commands.c.user_id == user_id)
-        newest = mine.order_by(commands.c.number.desc()).limit(limit)
-        async with self._engine.connect() as connection:
-            found = [row.id for row in await connection.execute(newest)]
-            waiting = [row.id for row in await connection.execute(mine.where(commands.c.status.in_(_OPEN)))]
-            return list(dict.fromkeys([*found, *waiting]))
+        newest = await self._reads.rows(mine.order_by(commands.c.number.desc()).limit(limit))
+        waiting = await self._reads.rows(mine.where(commands.c.status.in_(_OPEN)))
+        return list(dict.fromkeys(row["id"] for row in (*newest, *waiting)))
 
     async def unfinished(
         self, user_id: str, limit: int, agent_id: str | None = None, status: CommandStatus | None = None
@@ -166,29 +155,24 @@ class SqlCommands:
         return await self._oldest(select(parts.c.command_id).where(parts.c.status == running), limit)
 
     async def _oldest(self, matching: Select[Any], limit: int) -> Sequence[Command]:
-        async with self._engine.connect() as connection:
-            chosen = _oldest_first(select(commands).where(commands.c.id.in_(matching))).limit(limit)
-            rows = (await connection.execute(chosen)).mappings().all()
-            return await self._whole(connection, rows)
+        chosen = _oldest_first(select(commands).where(commands.c.id.in_(matching))).limit(limit)
+        return await self._whole(await self._reads.rows(chosen))
 
-    async def _whole(self, connection: AsyncConnection, rows: Sequence[Any]) -> list[Command]:
+    async def _whole(self, rows: Sequence[Any]) -> list[Command]:
         """Commands with their parts, in the order of their rows."""
-        if not rows:
-            return []
-        found = await connection.execute(self._do.parts_of_some, {"ids": [row["id"] for row in rows]})
-        belonging: dict[str, list[Any]] = {}
-        for row in found.mappings():
-            belonging.setdefault(row["command_id"], []).append(row)
+        belonging: dict[str, list[Any]] = {row["id"]: [] for row in rows}
+        if rows:
+            for row in await self._reads.rows(self._do.parts_of_some, {"ids": list(belonging)}):
+                belonging[row["command_id"]].append(row)
         return [command_of(row, map(part_of, belonging[row["id"]])) for row in rows]
 
     async def queues(self, user_id: str, agent_ids: Sequence[str]) -> Mapping[str, Queue]:
         """The queue of each of these agents."""
         entries: dict[str, list[Any]] = {agent_id: [] for agent_id in agent_ids}
-        async with self._engine.connect() as connection:
-            for first in range(0, len(agent_ids), _AT_ONCE):
-                asked = {"user": user_id, "agents": list(agent_ids[first : first + _AT_ONCE])}
-                for row in (await connection.execute(self._do.queues, asked)).mappings():
-                    entries[row["agent_id"]].append(row)
+        for first in range(0, len(agent_ids), _AT_ONCE):
+            asked = {"user": user_id, "agents": list(agent_ids[first : first + _AT_ONCE])}
+            for row in await self._reads.rows(self._do.queues, asked):
+                entries[row["agent_id"]].append(row)
         return {agent_id: queue_of(agent_id, map(entry_of, rows)) for agent_id, rows in entries.items()}
 
     async def activity(self, user_id: str, agent_id: str) -> Activity:
