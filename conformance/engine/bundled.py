@@ -35,6 +35,10 @@ The interval is longer than a third of what any case takes: agents that do not b
 SHORT_TIMES = tuple(part for n, s in SHORT_TERMS.items() for part in ("--" + n.replace("_", "-"), f"{s:g}"))
 NARROW_QUEUE = 60
 """Commands that may wait for an agent then, so that nobody sends a thousand."""
+SHORT_LOGIN = ("--device-interval", "0.5", "--device-ttl", "13")
+ACCOUNT = "alice@example.com"
+LIMIT = 20
+"""Requests a second that the limited server answers, where it is asked for (RATE-1)."""
 PROGRAM = (sys.executable, "-m", "reference_impl")
 
 
@@ -56,6 +60,9 @@ async def bundled_reference(arguments: Sequence[str] = (), *, level: Any = "core
                 users=USERS,
                 level=level,
                 evidence=(*PROGRAM, "evidence", "--db", held.database),
+                email=ACCOUNT,
+                mail_command=(*PROGRAM, "mail", "--to", "{email}", "--outbox", str(held.outbox)),
+                rest_per_second=LIMIT,
                 bundled=True,
                 destructive=True,
                 held=held,
@@ -66,17 +73,19 @@ async def bundled_reference(arguments: Sequence[str] = (), *, level: Any = "core
 
 
 class Reference:
-    """The reference as processes in a place of their own: one server, and two nodes once somebody asks for them."""
+    """The reference as processes in a place of their own: one server, and others once somebody asks for them."""
 
     def __init__(self, place: Path, arguments: Sequence[str], *, narrow: bool = False) -> None:
         self.secret = secrets.token_hex(32)
         self.database = f"sqlite+aiosqlite:///{place / 'reference.sqlite3'}"
+        self.outbox = place / "mails"
         self._place = place
         self._arguments = arguments
         self._limits = {"ONSEMBL_LIMITS__COMMANDS_WAITING": str(NARROW_QUEUE)} if narrow else {}
         self._log = place / "reference.log"
         self._server: Process | None = None
         self._nodes: Process | None = None
+        self._limited: Process | None = None
         self._asked = asyncio.Lock()
         self._urls: tuple[str, ...] = ()
         self._port = 0
@@ -85,7 +94,8 @@ class Reference:
         """Starts the server, on the port it had before if it had one; gives its URL. Raises `HeldError`."""
         users = (part for user in USERS for part in ("--user", user))
         common = ("--db", self.database, "--log-level", "warning", *users, *self._arguments)
-        self._server, facts = await self._begin("serve", "--port", str(self._port), *common)
+        login = ("--mail-outbox", str(self.outbox), *SHORT_LOGIN)
+        self._server, facts = await self._begin("serve", "--port", str(self._port), *login, *common)
         self._port = urlsplit(facts["url"]).port or 0
         return str(facts["url"])
 
@@ -109,9 +119,16 @@ class Reference:
                 self._urls = tuple(facts["nodes"])
         return self._urls
 
+    async def limited(self) -> str:
+        """The URL of a server of its own that answers few requests a second. Raises `HeldError`."""
+        users = (part for user in USERS for part in ("--user", user))
+        own = ("--port", "0", "--db", str(self._place / "limited.sqlite3"), "--rest-rate", str(LIMIT))
+        self._limited, facts = await self._begin("serve", *own, "--log-level", "warning", *users, *self._arguments)
+        return str(facts["url"])
+
     async def end(self) -> None:
         """Ends all of it."""
-        await asyncio.gather(_end(self._server), _end(self._nodes))
+        await asyncio.gather(_end(self._server), _end(self._nodes), _end(self._limited))
 
     async def _begin(self, *command: str) -> tuple[Process, dict[str, Any]]:
         """A process that prints one JSON line once it listens, and that line."""

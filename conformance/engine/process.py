@@ -109,6 +109,10 @@ class Backend:
         """The profile's nodes."""
         return self._target.nodes
 
+    async def limited(self) -> str:
+        """It is the one whose limit the profile names."""
+        return ""
+
     async def _stop(self, how: str) -> None:
         guard, self._guard = self._guard, None
         if guard is None or guard.stdin is None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from conformance.rest_views import TOO_MANY, answered, is_failure
-from conformance.rule import Finding, Rule
-from conformance.timeline import MISSING
+from conformance.rule import Finding, Rule, provocation
+from conformance.timeline import MISSING, VALID
 from conformance.views import OK
 
 if TYPE_CHECKING:
@@ -66,7 +68,8 @@ def _holds(path: str, e: Exchange) -> bool:
         return False
     if path.startswith("/health"):
         return isinstance(e.value.get("status"), str)
-    return isinstance(e.value.get(path.strip("/").removesuffix(".json")), str)
+    is_named = isinstance(e.value.get(path.strip("/").removesuffix(".json")), str)
+    return is_named and bool(e.value.keys() & {"paths", "channels", "components", "webhooks", "operations"})
 
 
 def open_at_the_root(s: Scene, **changes: object) -> None:
@@ -75,8 +78,8 @@ def open_at_the_root(s: Scene, **changes: object) -> None:
         "/health": {"status": "ok", "uptime": 3.5},
         "/health/ready": {"status": "ready"},
         "/metrics": '# HELP a b\n# TYPE a counter\na_total{x="1"} 3 1760000000\nb NaN\nc 1e+06\n',
-        "/openapi.json": {"openapi": "3.1.0"},
-        "/asyncapi.json": {"asyncapi": "3.0.0"},
+        "/openapi.json": {"openapi": "3.1.0", "paths": {}},
+        "/asyncapi.json": {"asyncapi": "3.0.0", "channels": {}},
     } | changes
     for path, body in right.items():
         fields = {"text": body, "value": MISSING} if isinstance(body, str) else {}
@@ -124,20 +127,111 @@ def slowed(t: Timeline) -> Iterator[Exchange]:
     return (e for e in answered(t) if e.status == TOO_MANY)
 
 
-def told_to_wait(e: Exchange, _t: Timeline) -> Iterator[Finding]:
-    """How long to wait, and a failure body."""
-    if not e.headers.get("retry-after"):
-        yield Finding("the 429 does not say how long to wait: clients go on hammering", e, "", "Retry-After", "nothing")
+def _seconds(e: Exchange, t: Timeline) -> float | None:
+    """How long Retry-After says to wait; None where it says nothing that can be read."""
+    said = e.headers.get("retry-after", "").strip()
+    if said.isdigit():
+        return float(said)
+    try:
+        moment = parsedate_to_datetime(said)
+    except ValueError:
+        return None
+    return max(0.0, moment.timestamp() - t.epoch - e.ended)
+
+
+class Burst(NamedTuple):
+    """Many requests of one client at once, and the first that it sent after a wait."""
+
+    limit: float
+    sent: tuple[Exchange, ...]
+    later: Exchange | None
+
+
+def bursts(t: Timeline) -> Iterator[Burst]:
+    """Far more requests than the target's limit allows, within a second."""
+    for note in (n for n in t.notes if n.kind == "burst"):
+        sent = tuple(e for e in t.exchanges if note.at <= e.at <= note.at + 1 and e.status and e.credential == VALID)
+        later = next((e for e in t.exchanges if sent and e.at > max(x.ended for x in sent)), None)
+        if len(sent) > 2 * note.data["limit"]:
+            yield Burst(note.data["limit"], sent, later)
+
+
+def slows_down(burst: Burst, t: Timeline) -> Iterator[Finding]:
+    """Some are answered 429, and after the wait that it asks for the client is served again."""
+    slow = [e for e in burst.sent if e.status == TOO_MANY]
+    if not slow:
+        says = f"{len(burst.sent)} requests within a second are all served, where the limit is {burst.limit:g}"
+        yield Finding(says, burst.sent[-1], "", "429 past the limit", burst.sent[-1].status)
+    later, wait = burst.later, max((_seconds(e, t) or 0.0 for e in slow), default=0.0)
+    if slow and later is not None and later.status == TOO_MANY and later.at > max(e.ended for e in slow) + wait:
+        says = "a client that waited as long as it was told is refused again"
+        yield Finding(says, later, "", f"an answer after {wait:g} s", TOO_MANY, (slow[-1],))
+
+
+def burst_of(s: Scene, *statuses: int, wait: float = 0.0, later: int = 200) -> None:
+    """Requests at once with these statuses, and one after a wait."""
+    s.note("burst", limit=1)
+    for status in statuses:
+        s.rest("GET", "/agents", status, {"success": False, "error": "Slow"}, headers={"retry-after": "1"})
+    s.wait(wait)
+    s.rest("GET", "/agents", later, {})
+
+
+def slowed_and_served(s: Scene) -> None:
+    burst_of(s, 200, 200, 429, 429, wait=1.5)
+
+
+def slowed_too_early(s: Scene) -> None:
+    burst_of(s, 200, 200, 429, wait=0.5, later=429)
+
+
+def never_slowed(s: Scene) -> None:
+    burst_of(s, 200, 200, 200)
+
+
+def slowed_for_ever(s: Scene) -> None:
+    burst_of(s, 200, 200, 429, wait=1.5, later=429)
+
+
+@provocation(needs="rest-limit", alone=True, budget=30.0)
+async def a_burst_of_requests(world: World) -> None:
+    """Three times as many requests at once as the limit allows in a second; a wait as told; one request more."""
+    node = await world.limited()
+    if node is None:
+        return
+    rest, limit = world.user(0, node).rest, world.site.target.rest_per_second
+    world.recorder.note("burst", limit=limit)
+    answers = await asyncio.gather(*(rest.get("/agents", query={"limit": "1"}) for _ in range(int(3 * limit) + 3)))
+    told = [int(e.headers["retry-after"]) for e in answers if e.headers.get("retry-after", "").isdigit()]
+    await asyncio.sleep(min(max(told, default=1), 5) + 0.3)
+    await rest.get("/agents", query={"limit": "1"})
+
+
+def told_to_wait(e: Exchange, t: Timeline) -> Iterator[Finding]:
+    """How long to wait, in seconds or as a date, and a failure body."""
+    if _seconds(e, t) is None:
+        yield Finding(
+            "the 429 does not say how long to wait: clients go on hammering",
+            e,
+            "",
+            "Retry-After",
+            e.headers.get("retry-after", "nothing"),
+        )
     if not is_failure(e.value):
         yield Finding("the 429 has no failure body", e, "", "success false and error", e.text[:80])
 
 
 def wait_and_see(s: Scene) -> None:
+    s.fails("GET", "/agents", 429, headers={"retry-after": "Thu, 09 Oct 2025 08:00:00 GMT"})
     s.fails("GET", "/agents", 429, headers={"retry-after": "3"})
 
 
 def only_429(s: Scene) -> None:
     s.fails("GET", "/agents", 429)
+
+
+def soon(s: Scene) -> None:
+    s.fails("GET", "/agents", 429, headers={"retry-after": "soon"})
 
 
 def only_words(s: Scene) -> None:
@@ -162,6 +256,17 @@ RULES = (
         when=slowed,
         check=told_to_wait,
         good=(wait_and_see,),
-        bad=(only_429, only_words),
+        bad=(only_429, only_words, soon),
+        cases=(a_burst_of_requests,),
+    ),
+    Rule(
+        id="rate.slows-a-burst",
+        clauses=("RATE-1",),
+        judges="Far past the limit some requests are answered 429, and after the wait the client is served again.",
+        when=bursts,
+        check=slows_down,
+        good=(slowed_and_served, slowed_too_early),
+        bad=(never_slowed, slowed_for_ever),
+        cases=(a_burst_of_requests,),
     ),
 )

@@ -208,7 +208,7 @@ def shape_betrays(s: Scene) -> None:
 
 def mailed(s: Scene, email: str = ADA) -> None:
     """A mail with a token has come."""
-    s.note("mailed", token="t1", email=email)
+    s.note("mailed", token="t1", email=email)  # noqa: S106 - a name
 
 
 def verifies(s: Scene, token: str = "t1", status: int = 200, email: str = ADA) -> None:  # noqa: S107 - a name

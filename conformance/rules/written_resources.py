@@ -56,6 +56,8 @@ def _reads(kind: Kind) -> Callable[[Seen, Timeline], Iterator[Finding]]:
         wanted = {**kind.defaults, **{k: v for k, v in s.write.request.items() if k in _members(t, kind)}}
         if wanted.get("isDefault"):
             wanted.pop("isDefault")  # another may have taken it: see `one_default`
+        elif kind is CONSTRAINTS and s.write.operation == kind.operation("replace"):
+            wanted["isDefault"] = False
         for name, value in wanted.items():
             if not _same(value, s.value.get(name, MISSING)):
                 says = f"the {kind.singular}'s {name} is not what was written"

@@ -26,6 +26,10 @@ GONE_SECONDS = 5.0
 """Within which every socket to a restarted backend has ended."""
 
 
+NODES = ("node-1", "node-2")
+LIMITED = "limited"
+
+
 class World:
     """Everything a script may touch."""
 
@@ -52,15 +56,28 @@ class World:
         Bundled nodes have a store of their own: a case that speaks to nodes speaks to nothing else.
         """
         site = self.site
-        if not site.nodes:
+        if NODES[0] not in site.nodes:
             try:
                 urls = await site.target.held.nodes() if site.target.held else site.target.nodes
             except HeldError as error:
                 self.recorder.note("unmet", waited_for="two nodes", connection=f"the target: {error}")
                 return None
             site.nodes.update({f"node-{n}": url.rstrip("/") for n, url in enumerate(urls, 1)})
-        first, second, *_ = site.nodes
-        return first, second
+        return NODES
+
+    async def limited(self) -> str | None:
+        """The node whose limit of requests a second is named: the target itself, or a bundled server of its own.
+
+        None, and a wait in vain, when that does not start.
+        """
+        held = self.site.target.held
+        try:
+            url = await held.limited() if held else ""
+        except HeldError as error:
+            self.recorder.note("unmet", waited_for="a limited server", connection=f"the target: {error}")
+            return None
+        self.site.nodes |= {LIMITED: url.rstrip("/")} if url else {}
+        return LIMITED if url else ""
 
     async def restart(self, *, kill: bool = False) -> bool:
         """Restarts the target; False, and a wait in vain, when it is not there again, or was never gone.
