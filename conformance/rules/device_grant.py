@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from conformance.resources import data_of
-from conformance.rest_views import is_failure, judged
+from conformance.rest_views import is_failure, is_plain_json, judged
 from conformance.rule import Finding, Rule, provocation
 from conformance.sessions import user_of
 from conformance.views import OK
@@ -76,7 +76,7 @@ def polls(t: Timeline) -> Iterator[Poll]:
             if not any(x.at < e.ended and x.ended > e.at for x in others):
                 yield _expected(grant, e, t.terms.slack)
     for e in judged(t, credential=None):
-        right = t.contract.shapes.accepts("device-token-request.json", e.request)
+        right = is_plain_json(e) and t.contract.shapes.accepts("device-token-request.json", e.request)
         if e.operation == "pollDeviceToken" and right and _said(e, "deviceCode") not in known:
             words = STRANGE if _said(e, "clientId") else SPENT
             yield Poll(e, tokens=False, errors=words, because="nobody gave this code")
@@ -149,7 +149,7 @@ def confirmations(t: Timeline) -> Iterator[Confirmation]:
     by_code = {data_of(g.begun)["userCode"]: g for g in grants(t).values()}
     for e in judged(t):
         code = _said(e, "userCode")
-        if e.operation != "confirmDevice" or not isinstance(code, str) or not code:
+        if e.operation != "confirmDevice" or not isinstance(code, str) or not code or not is_plain_json(e):
             continue
         grant = by_code.get(code)
         if grant is None and not any(_alike(code, known) for known in by_code):
@@ -187,7 +187,7 @@ def confirmed(c: Confirmation, t: Timeline) -> Iterator[Finding]:
 def authorizations(t: Timeline) -> Iterator[Exchange]:
     """Each request for codes."""
     for e in judged(t, credential=None):
-        right = t.contract.shapes.accepts("device-authorization-request.json", e.request)
+        right = is_plain_json(e) and t.contract.shapes.accepts("device-authorization-request.json", e.request)
         if e.operation == "authorizeDevice" and right and not _said(e, "clientId"):
             yield e
 

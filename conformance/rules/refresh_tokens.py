@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 
 from conformance.resources import data_of
-from conformance.rest_views import judged
+from conformance.rest_views import is_plain_json, judged
 from conformance.rule import Finding, Rule
 from conformance.sessions import UNAUTHORIZED, Family, families, shown
 from conformance.views import OK
@@ -96,7 +96,8 @@ def invented(t: Timeline) -> Iterator[Exchange]:
     known = {token for family in families(t) for token in family.refresh}
     for e in judged(t, credential=None):
         token = shown(e)
-        if e.operation == "refreshTokens" and isinstance(token, str) and token and token not in known:
+        right = is_plain_json(e) and isinstance(token, str) and bool(token)
+        if e.operation == "refreshTokens" and right and token not in known:
             yield e
 
 

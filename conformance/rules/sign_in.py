@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from conformance.resources import data_of
-from conformance.rest_views import judged, masked
+from conformance.rest_views import is_plain_json, judged, masked
 from conformance.rule import Finding, Rule, provocation
 from conformance.sessions import UNAUTHORIZED, givers, user_of
 from conformance.timeline import MISSING
@@ -111,7 +111,7 @@ def inventions(t: Timeline) -> Iterator[Exchange]:
     """Well-formed sign-in tokens that nobody sent."""
     mailed = {n.data.get("token") for n in t.notes if n.kind == "mailed"}
     for e in judged(t, credential=None):
-        right = t.contract.shapes.accepts("verify-request.json", e.request)
+        right = is_plain_json(e) and t.contract.shapes.accepts("verify-request.json", e.request)
         if e.operation == "verifyMagicLink" and right and _said(e, "token") not in mailed:
             yield e
 
@@ -125,7 +125,8 @@ def refused(e: Exchange, _t: Timeline) -> Iterator[Finding]:
 def requests(t: Timeline) -> Iterator[Exchange]:
     """Each request for a link with a right address."""
     for e in judged(t, credential=None):
-        if e.operation == "requestMagicLink" and t.contract.shapes.accepts("magic-link-request.json", e.request):
+        right = is_plain_json(e) and t.contract.shapes.accepts("magic-link-request.json", e.request)
+        if e.operation == "requestMagicLink" and right:
             yield e
 
 

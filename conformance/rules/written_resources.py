@@ -7,7 +7,7 @@ import uuid
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from conformance.resources import data_of, resource_of, unknown_ids
-from conformance.rest_views import instant, judged
+from conformance.rest_views import instant, is_plain_json, judged
 from conformance.rule import Finding, Rule, provocation
 from conformance.timeline import MISSING
 from conformance.views import OK
@@ -108,7 +108,7 @@ def _steps(kind: Kind) -> Callable[[Timeline], Iterator[Step]]:
         known, unknown = lives(t, kind), unknown_ids(t)
         schema = f"{kind.singular}-write.json"
         for e in judged(t):
-            right = e.request is not MISSING and t.contract.shapes.accepts(schema, e.request)
+            right = is_plain_json(e) and t.contract.shapes.accepts(schema, e.request)
             resource = resource_of(e)
             if e.operation == kind.operation("create") and right:
                 yield from _naming(e, known, kind, None, CREATED)
