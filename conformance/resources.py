@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from conformance.rest_views import body_size, is_plain_json, judged
@@ -85,6 +86,10 @@ def unknown_ids(t: Timeline) -> frozenset[str]:
     return frozenset(str(n.data.get("agent", n.data.get("id"))) for n in t.notes if n.kind.startswith("unknown-"))
 
 
+MISSED = 2.5
+"""Heartbeats that an agent may be behind before it may be given up: three, less the tester's own delay."""
+
+
 class _Index(NamedTuple):
     looks: dict[tuple[str, str], list[Exchange]]
     """User and path → whole answers to GET."""
@@ -135,11 +140,19 @@ def looks_around(t: Timeline, e: Exchange, user: str) -> tuple[Exchange, Exchang
 
 
 def _was_spoken_of(t: Timeline, resource: Resource, start: float, end: float) -> bool:
-    """Whether an agent said something of a command or a report between two moments."""
+    """Whether a command or a report may have changed between two moments for its agent's sake.
+
+    The agent said something of it, or was silent for so long that it may have been given up (DIS-3).
+    """
     if resource.kind not in {"commands", "reports"}:
         return False
-    said = (f for a in t.agents for f in a.sent if start < f.at < end)
-    return any(resource.id in {f.payload.get(name) for name in ID_NAMES.values()} for f in said)
+    said = [f for a in t.agents for f in a.sent if f.at < end]
+    moments = [*(f.at for f in said if f.at > start), end]
+    before = max((f.at for f in said if f.at <= start), default=start)
+    quiet = max(later - earlier for earlier, later in pairwise([before, *moments]))
+    about = (f for f in said if f.at > start)
+    named = any(resource.id in {f.payload.get(name) for name in ID_NAMES.values()} for f in about)
+    return named or quiet > MISSED * t.terms.heartbeat_interval or any(a.closed and a.closed.at < end for a in t.agents)
 
 
 def _is_refused(e: Exchange) -> bool:

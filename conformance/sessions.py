@@ -43,9 +43,15 @@ class Family:
                 yield e
 
 
-def shown(e: Exchange) -> object:
+def said(e: Exchange, name: str) -> str | None:
+    """A text in the body of a request."""
+    value = e.request.get(name) if isinstance(e.request, dict) else None
+    return value if isinstance(value, str) else None
+
+
+def shown(e: Exchange) -> str | None:
     """The refresh token in a request."""
-    return e.request.get("refreshToken") if isinstance(e.request, dict) else None
+    return said(e, "refreshToken")
 
 
 def user_of(e: Exchange) -> dict[str, Any]:
@@ -58,7 +64,7 @@ def user_of(e: Exchange) -> dict[str, Any]:
 def families(t: Timeline) -> tuple[Family, ...]:
     """Every family that was opened here."""
     found: list[Family] = []
-    by_token: dict[object, Family] = {}
+    by_token: dict[str | None, Family] = {}
     for e in sorted(judged(t, credential=None), key=lambda e: e.ended):
         family = by_token.get(shown(e)) if e.operation == "refreshTokens" else None
         if family is not None:

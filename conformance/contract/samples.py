@@ -50,18 +50,25 @@ class Samples:
         """A value with every part that the schema names, and texts with the mark."""
         return self._made({"$ref": BASE + name}, name, mark, ())
 
-    def neighbours(self, name: str, value: Any) -> Iterator[Sample]:
-        """Right values that differ from a right one in one part: at a bound, null, another word, left out."""
-        yield from self._changed(name, value, self._inside, wrong=False)
+    def neighbours(self, name: str, value: Any) -> Iterator[Any]:
+        """Few right values in which each part is once at each bound, null, each other word, and left out."""
+        options: dict[tuple[Any, ...], list[Any]] = {}
+        for path, _, other in self._walk({"$ref": BASE + name}, name, value, (), self._inside):
+            if self._shapes.accepts(name, replaced(value, path, other)):
+                options.setdefault(path, []).append(other)
+        for number in range(max(map(len, options.values()), default=0)):
+            changed = value
+            for path, others in options.items():
+                if number < len(others) and _is_there(changed, path):
+                    step = replaced(changed, path, others[number])
+                    changed = step if self._shapes.accepts(name, step) else changed
+            yield changed
 
     def faults(self, name: str, value: Any) -> Iterator[Sample]:
         """Wrong values that differ from a right one in one part."""
-        yield from self._changed(name, value, self._outside, wrong=True)
-
-    def _changed(self, name: str, value: Any, changes: Any, *, wrong: bool) -> Iterator[Sample]:
-        for path, keyword, other in self._walk({"$ref": BASE + name}, name, value, (), changes):
+        for path, keyword, other in self._walk({"$ref": BASE + name}, name, value, (), self._outside):
             changed = replaced(value, path, other)
-            if self._shapes.accepts(name, changed) is not wrong:
+            if not self._shapes.accepts(name, changed):
                 yield Sample(changed, "".join(f"/{part}" for part in path), keyword)
 
     def _walk(self, node: Any, base: str, value: Any, path: tuple[Any, ...], changes: Any) -> Iterator[Any]:
@@ -142,6 +149,14 @@ class Samples:
 
 LEFT_OUT = object()
 """In place of a value: the member is not there."""
+
+
+def _is_there(value: Any, path: tuple[Any, ...]) -> bool:
+    for part in path:
+        if not (part in value if isinstance(value, dict) else isinstance(value, list) and part < len(value)):
+            return False
+        value = value[part]
+    return True
 
 
 def replaced(value: Any, path: tuple[Any, ...], other: Any) -> Any:

@@ -10,6 +10,7 @@ from conformance.command_life import TERMINAL, task_of
 from conformance.command_orders import accepted, orders
 from conformance.command_scene import ONE, TWO, acks, asks, cancels, cancels_over_rest, completes, creates, takes, told
 from conformance.dialogue import Said, is_valid, refusal, said
+from conformance.resources import follows_schema
 from conformance.rest_views import is_failure, judged
 from conformance.rule import Finding, Rule, provocation
 from conformance.timeline import Exchange
@@ -53,15 +54,11 @@ def own_cancels(t: Timeline) -> Iterator[Asked]:
 def rest_cancels(t: Timeline) -> Iterator[Asked]:
     """Each over REST, where the command's status was known."""
     for e in judged(t):
-        if e.operation != "cancelCommand" or not t.contract.shapes.accepts("reason.json", _body(e)):
+        if e.operation != "cancelCommand" or not follows_schema(t, e):
             continue
         order = orders(t).get(e.path.lower().split("/")[2])
         if order and order.user == e.user and (now := _whole(t, order.id, order.targets, e.at)):
             yield Asked(e, now)
-
-
-def _body(e: Exchange) -> object:
-    return e.request if isinstance(e.request, dict) else {}
 
 
 def _whole(t: Timeline, command: str, targets: tuple[str, ...], at: float) -> str | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from conformance.resources import data_of
 from conformance.rest_views import is_failure, is_plain_json, judged
 from conformance.rule import Finding, Rule, provocation
-from conformance.sessions import user_of
+from conformance.sessions import said, user_of
 from conformance.views import OK
 
 if TYPE_CHECKING:
@@ -44,15 +44,11 @@ def grants(t: Timeline) -> Mapping[str, Grant]:
         codes = data_of(e)
         code, user_code = codes.get("deviceCode"), codes.get("userCode")
         if e.operation == "authorizeDevice" and e.status == OK and isinstance(code, str) and isinstance(user_code, str):
-            confirmed = (x for x in judged(t) if x.operation == "confirmDevice" and _said(x, "userCode") == user_code)
+            confirmed = (x for x in judged(t) if x.operation == "confirmDevice" and said(x, "userCode") == user_code)
             polls = (x for x in judged(t, credential=None) if x.operation == "pollDeviceToken")
-            mine = tuple(x for x in polls if _said(x, "deviceCode") == code)
+            mine = tuple(x for x in polls if said(x, "deviceCode") == code)
             found[code] = Grant(e, tuple(x for x in confirmed if x.status == OK), mine)
     return found
-
-
-def _said(e: Exchange, name: str) -> object:
-    return e.request.get(name) if isinstance(e.request, dict) else None
 
 
 class Poll(NamedTuple):
@@ -77,8 +73,8 @@ def polls(t: Timeline) -> Iterator[Poll]:
                 yield _expected(grant, e, t.terms.slack)
     for e in judged(t, credential=None):
         right = is_plain_json(e) and t.contract.shapes.accepts("device-token-request.json", e.request)
-        if e.operation == "pollDeviceToken" and right and _said(e, "deviceCode") not in known:
-            words = STRANGE if _said(e, "clientId") else SPENT
+        if e.operation == "pollDeviceToken" and right and said(e, "deviceCode") not in known:
+            words = STRANGE if said(e, "clientId") else SPENT
             yield Poll(e, tokens=False, errors=words, because="nobody gave this code")
 
 
@@ -148,7 +144,7 @@ def confirmations(t: Timeline) -> Iterator[Confirmation]:
     """Each right confirmation of a live code that nobody confirmed before, and of codes that nobody gave."""
     by_code = {data_of(g.begun)["userCode"]: g for g in grants(t).values()}
     for e in judged(t):
-        code = _said(e, "userCode")
+        code = said(e, "userCode")
         if e.operation != "confirmDevice" or not isinstance(code, str) or not code or not is_plain_json(e):
             continue
         grant = by_code.get(code)
@@ -188,7 +184,7 @@ def authorizations(t: Timeline) -> Iterator[Exchange]:
     """Each request for codes."""
     for e in judged(t, credential=None):
         right = is_plain_json(e) and t.contract.shapes.accepts("device-authorization-request.json", e.request)
-        if e.operation == "authorizeDevice" and right and not _said(e, "clientId"):
+        if e.operation == "authorizeDevice" and right and not said(e, "clientId"):
             yield e
 
 

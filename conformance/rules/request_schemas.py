@@ -297,7 +297,7 @@ async def _try_bodies(world: World, operations: list[Operation], *, neighbours: 
     await _look(estate)
     for operation in reached if neighbours else ():
         many = len(list(samples.neighbours(operation.body, estate.body(operation))))
-        bodies = [list(samples.neighbours(operation.body, estate.body(operation)))[i].value for i in range(many)]
+        bodies = [list(samples.neighbours(operation.body, estate.body(operation)))[i] for i in range(many)]
         await asyncio.gather(*(send(operation, body) for body in [estate.body(operation), *bodies]))
 
 
@@ -325,7 +325,7 @@ async def queries_of_every_operation(world: World) -> None:
         for name, schema in operation.query.items():
             right = world.site.contract.samples.right(schema, "cf.nothing")
             samples = world.site.contract.samples
-            values = [right, *(s.value for s in (*samples.faults(schema, right), *samples.neighbours(schema, right)))]
+            values = [right, *(s.value for s in samples.faults(schema, right)), *samples.neighbours(schema, right)]
             written = {str(v) for v in values if isinstance(v, (str, int)) and not isinstance(v, bool) and v != ""}
             asks += [ask(operation, name, value) for value in sorted(written)]
     await asyncio.gather(*asks)

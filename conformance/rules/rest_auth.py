@@ -366,8 +366,13 @@ async def everything_that_is_there(world: World) -> None:
         for operation in operations:
             right: dict[str, Any] = {"body": estate.body(operation)} if operation.body else {}
             broken: dict[str, Any] = {"body": []} if operation.body else {}
-            for ids, options in ((nothing, right), (estate.ids, broken), (estate.ids, right)):
-                await estate.user.rest.call(operation.method, operation.fill(ids), credential=kind, **options)
+            await asyncio.gather(
+                *(
+                    estate.user.rest.call(operation.method, operation.fill(ids), credential=kind, **options)
+                    for ids, options in ((nothing, right), (estate.ids, broken), (estate.ids, right))
+                )
+            )
+        await estate.agent.heartbeat()
         await asyncio.gather(*(estate.user.rest.get(o.fill(estate.ids)) for o in looks))
 
 

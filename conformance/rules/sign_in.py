@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from conformance.resources import data_of
 from conformance.rest_views import is_plain_json, judged, masked
 from conformance.rule import Finding, Rule, provocation
-from conformance.sessions import UNAUTHORIZED, givers, user_of
+from conformance.sessions import UNAUTHORIZED, givers, said, user_of
 from conformance.timeline import MISSING
 from conformance.views import OK
 
@@ -23,10 +23,6 @@ CHANCE = re.compile(r"\b[0-9a-fA-F]{8,}(-[0-9a-fA-F]+)*\b|\d{4}-\d\d-\d\d[T ][\d
 """What differs from one answer to the next by chance: ids and times."""
 
 
-def _said(e: Exchange, name: str) -> object:
-    return e.request.get(name) if isinstance(e.request, dict) else None
-
-
 class Pair(NamedTuple):
     """What was answered for an address that has an account, and for one that has none."""
 
@@ -39,9 +35,9 @@ def pairs(t: Timeline) -> Iterator[Pair]:
     accounts = {n.data.get("email") for n in t.notes if n.kind == "account"}
     strangers = {n.data.get("email") for n in t.notes if n.kind == "no-account"}
     asked = [e for e in judged(t, credential=None) if e.operation == "requestMagicLink"]
-    unknown = next((e for e in asked if _said(e, "email") in strangers), None)
+    unknown = next((e for e in asked if said(e, "email") in strangers), None)
     for e in asked:
-        if unknown is not None and _said(e, "email") in accounts:
+        if unknown is not None and said(e, "email") in accounts:
             yield Pair(e, unknown)
 
 
@@ -60,7 +56,7 @@ def _shape(e: Exchange, of: Exchange, value: Any = MISSING) -> Any:
     value = (of.text if of.value is MISSING else of.value) if value is MISSING else value
     match value:
         case str():
-            return CHANCE.sub("…", str(masked(value, str(_said(e, "email")))))
+            return CHANCE.sub("…", str(masked(value, str(said(e, "email")))))
         case dict():
             return {name: _shape(e, of, inner) for name, inner in sorted(value.items())}
         case list():
@@ -81,11 +77,11 @@ class Redemption(NamedTuple):
 
 def redemptions(t: Timeline) -> Iterator[Redemption]:
     """Each use of a token from a mail, where the newest mail had it."""
-    mailed = {n.data.get("token"): str(n.data.get("email")) for n in t.notes if n.kind == "mailed"}
+    mailed = {str(n.data.get("token")): str(n.data.get("email")) for n in t.notes if n.kind == "mailed"}
     asked = [e for e in judged(t, credential=None) if e.operation == "verifyMagicLink"]
     for e in asked:
-        token = _said(e, "token")
-        same = [x for x in asked if _said(x, "token") == token and x is not e]
+        token = said(e, "token") or ""
+        same = [x for x in asked if said(x, "token") == token and x is not e]
         if token not in mailed or any(x.at < e.ended and x.ended > e.at for x in same):
             continue
         used = next((x for x in same if x.status == OK and x.ended <= e.at), None)
@@ -112,7 +108,7 @@ def inventions(t: Timeline) -> Iterator[Exchange]:
     mailed = {n.data.get("token") for n in t.notes if n.kind == "mailed"}
     for e in judged(t, credential=None):
         right = is_plain_json(e) and t.contract.shapes.accepts("verify-request.json", e.request)
-        if e.operation == "verifyMagicLink" and right and _said(e, "token") not in mailed:
+        if e.operation == "verifyMagicLink" and right and said(e, "token") not in mailed:
             yield e
 
 
