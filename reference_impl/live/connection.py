@@ -6,11 +6,13 @@ import asyncio
 import sys
 from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from reference_impl.clock import Clock, Timer
     from reference_impl.domain.errors import Refusal
     from reference_impl.domain.events import Body
@@ -44,6 +46,13 @@ class _Waiting(NamedTuple):
     size: int
     at: int
     event: bool
+    gate: asyncio.Event | None
+    """Until it is open, this frame and those behind it wait."""
+
+    @property
+    def held(self) -> bool:
+        """Whether it must not be written yet."""
+        return self.gate is not None and not self.gate.is_set()
 
 
 class Connection:
@@ -67,18 +76,18 @@ class Connection:
         self._bytes = 0
         self._batches = False
         self._wake = asyncio.Event()
-        self._may_write = asyncio.Event()
-        self._may_write.set()
+        self._gate: asyncio.Event | None = None
         self._writer: asyncio.Task[None] | None = None
         self._last_resort: Timer | None = None
 
-    def hold(self) -> None:
-        """Keep what is sent from now on in the queue, until `release`."""
-        self._may_write.clear()
-
-    def release(self) -> None:
-        """Write what was held back."""
-        self._may_write.set()
+    @contextmanager
+    def holding(self) -> Iterator[asyncio.Event]:
+        """What is sent inside waits in the queue until the event is set; what is sent later waits behind it."""
+        gate = self._gate = asyncio.Event()
+        try:
+            yield gate
+        finally:
+            self._gate = None
 
     def start(self) -> None:
         """Begin to write."""
@@ -118,7 +127,7 @@ class Connection:
         """
         if self.closing is not None:
             return
-        waiting = _Waiting(frame, sys.getsizeof(frame), self._clock.now_ms(), event)
+        waiting = _Waiting(frame, sys.getsizeof(frame), self._clock.now_ms(), event, self._gate)
         self._queue.append(waiting)
         self._bytes += waiting.size
         if len(self._queue) > self._limits.queue_messages or self._bytes > self._limits.queue_bytes:
@@ -156,7 +165,9 @@ class Connection:
                 self._wake.clear()
                 sent = 0
                 while self._queue:
-                    await self._may_write.wait()
+                    if (gate := self._queue[0].gate) is not None and not gate.is_set():
+                        await gate.wait()
+                        continue  # the queue may be another by now
                     await self._send({"type": "websocket.send", "text": self._next()})
                     sent += 1
                     if sent % _BURST == 0:
@@ -167,7 +178,7 @@ class Connection:
         """Take the next frame out of the queue, or a BATCH of those that wait, in their order (STA-7)."""
         taken = [self._take()]
         size = taken[0].size
-        while self._batches and taken[0].event and self._queue and self._queue[0].event:
+        while self._batches and taken[0].event and self._queue and self._queue[0].event and not self._queue[0].held:
             size += self._queue[0].size
             if size > self._limits.batch_bytes or len(taken) == self._limits.batch_messages:
                 break

@@ -1,7 +1,7 @@
 """Every accepted message that changes something leaves an audit entry, and every socket turned away (AUD-1).
 
-The entry is committed before the answer goes out: while such a message is served, the writer of its
-connection rests. No handler knows of it.
+The entry is committed before the answer goes out: what is sent to the connection while such a message
+is served waits in its queue until then. The next message need not wait. No handler knows of it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from reference_impl.domain.audit import LOST, MESSAGES, REFUSED, AuditEntry, eve
 from reference_impl.domain.errors import Refusal
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import AsyncIterator, Mapping
 
     from reference_impl.domain.agents import Agent
@@ -33,23 +34,37 @@ async def witnessed(session: Session, envelope: Envelope) -> AsyncIterator[None]
             yield
         except Refusal as refusal:
             if envelope.type == "TOKEN_REFRESH":
-                await _add(session, REFUSED, {"message": envelope.type, "reason": refusal.sentence})
+                facts = {"message": envelope.type, "reason": refusal.sentence}
+                await session.core.parts.audit.add(_entry(session, REFUSED, facts))
             raise
         return
-    connection, session.acked = session.connection, {}
-    connection.hold()
+    session.acked, written = {}, None
+    with session.connection.holding() as gate:
+        try:
+            yield
+            if session.acked.get("success", True) is True:
+                written = _entry(session, event_type(envelope.type), said_in(envelope.payload), envelope.payload)
+        finally:
+            if written is None:
+                gate.set()
+    if written is not None:
+        session.core.background(_written_down(session, written, gate))
+
+
+async def _written_down(session: Session, entry: AuditEntry, gate: asyncio.Event) -> None:
+    """Commit the entry, then let the answer out, also when it could not be written: what was done is done."""
     try:
-        yield
-        if session.acked.get("success", True) is True:
-            await _add(session, event_type(envelope.type), said_in(envelope.payload), envelope.payload)
+        await session.core.parts.audit.add(entry)
     finally:
-        connection.release()
+        gate.set()
 
 
-async def _add(session: Session, kind: str, facts: Mapping[str, Any], payload: Mapping[str, Any] | None = None) -> None:
+def _entry(
+    session: Session, kind: str, facts: Mapping[str, Any], payload: Mapping[str, Any] | None = None
+) -> AuditEntry:
     parts, said = session.core.parts, payload or {}
     own = session.link.agent_id if session.link is not None else None
-    entry = AuditEntry(
+    return AuditEntry(
         id=parts.ids.unique(),
         event_type=kind,
         created_at=parts.clock.now_ms(),
@@ -59,7 +74,6 @@ async def _add(session: Session, kind: str, facts: Mapping[str, Any], payload: M
         details={"socket": session.role, **facts},
         origin=session.origin,
     )
-    await parts.audit.add(entry)
 
 
 def turned_away(parts: Parts, origin: Origin, refusal: Refusal) -> AuditEntry:

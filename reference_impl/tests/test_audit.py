@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from sqlalchemy import select
 
 from reference_impl.domain.audit import MESSAGES, event_type
 from reference_impl.store.account_tables import audit_log
-from reference_impl.tests.harness import serving, signed
+from reference_impl.tests.harness import announcement, beat, serving, signed
 
 if TYPE_CHECKING:
+    from reference_impl.parts import Parts
     from reference_impl.tests.harness import Json, World
 
 
@@ -161,3 +163,45 @@ def test_event_types() -> None:
     assert event_type("COMMAND_CANCEL") == "COMMAND_CANCEL"
     assert {"AGENT_CONNECT", "COMMAND_REQUEST", "EMERGENCY_STOP", "INVESTIGATION_REPORT"} <= MESSAGES
     assert not MESSAGES & {"AGENT_HEARTBEAT", "PING", "TERMINAL_OUTPUT", "TRACE_EVENT", "DASHBOARD_INIT"}
+
+
+class Slow:
+    """An audit log that keeps nothing until it is told to."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+        self.may = asyncio.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    async def add(self, entry: Any) -> None:
+        await self.may.wait()
+        await self.inner.add(entry)
+
+
+async def test_answers_wait_for_their_entries(database: str) -> None:
+    """No answer goes out before its entry is committed, nor does another overtake it; the next message is served."""
+    slow: list[Slow] = []
+
+    def wrap(parts: Parts) -> Parts:
+        slow.append(Slow(parts.audit))
+        return replace(parts, audit=cast("Any", slow[0]))
+
+    async with serving(database, wrap=wrap) as world:
+        watching = await world.dashboard()
+        agent = await world.socket("/ws/agent")
+        await agent.say("AGENT_CONNECT", announcement("a1"))
+        await watching.until("AGENT_STATUS")
+        await agent.say("PING", {"timestamp": 1})
+        await agent.say("AGENT_HEARTBEAT", beat("a1"))
+        await watching.until("AGENT_STATUS")
+        renaming = asyncio.create_task(world.rest("PATCH", "/agents/a1", json={"name": "Ada"}))
+        assert (await watching.until("AGENT_STATUS"))["payload"]["name"] == "Ada"
+        assert await all_rows(world) == []
+        assert not renaming.done()
+        slow[0].may.set()
+        heard = [(await agent.hear())["type"] for _ in range(3)]
+        assert heard == ["ACK", "PONG", "SERVER_HEARTBEAT"]
+        assert (await renaming)[0] == 200
+        assert len(await all_rows(world)) == 2
