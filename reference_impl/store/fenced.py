@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -9,7 +10,7 @@ from reference_impl.store.fence_tables import fences
 from reference_impl.store.group_commit import GroupCommit
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -23,11 +24,7 @@ class TurnLostError(Exception):
 
 
 class FencedCommits(GroupCommit):
-    """Each write of a turn first leaves the turn's number, which must not be behind another's.
-
-    As the first statement of its transaction is a write, SQLite lets one node wait for another,
-    where a transaction that begins with a read would fail.
-    """
+    """Each write of a turn first leaves the turn's number, which must not be behind another's."""
 
     def __init__(self, engine: AsyncEngine, turn: Callable[[], tuple[str, int] | None]) -> None:
         super().__init__(engine)
@@ -38,6 +35,14 @@ class FencedCommits(GroupCommit):
             set_={"fence": insert.excluded.fence},
             where=fences.c.fence <= insert.excluded.fence,
         )
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[AsyncConnection]:
+        """In SQLite one that waits for other nodes' writes at once: later, after a read, it could only fail."""
+        async with super()._transaction() as connection:
+            if self._engine.dialect.name == "sqlite":
+                await connection.exec_driver_sql("BEGIN IMMEDIATE")
+            yield connection
 
     async def write(self, write: Write[T]) -> T:
         """Write, and return when it is committed.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -52,9 +52,12 @@ class GroupCommit:
                 for write, done in group:
                     await self._alone(write, done)
 
+    def _transaction(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        return self._engine.begin()
+
     async def _together(self, group: list[tuple[Write[Any], asyncio.Future[Any]]]) -> bool:
         try:
-            async with self._engine.begin() as connection:
+            async with self._transaction() as connection:
                 results = [await write(connection) for write, _ in group]
         except Exception:  # noqa: BLE001 - whose fault it is comes out when each is tried alone
             return False
@@ -65,7 +68,7 @@ class GroupCommit:
 
     async def _alone(self, write: Write[Any], done: asyncio.Future[Any]) -> None:
         try:
-            async with self._engine.begin() as connection:
+            async with self._transaction() as connection:
                 result = await write(connection)
         except Exception as error:  # noqa: BLE001 - it is raised where the write was asked for
             if not done.done():

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 import pytest_asyncio
+from redis import Redis
 
+from reference_impl.nodes import CannotStartError, private_redis, redis_server
 from reference_impl.tests.harness import serving
 from reference_impl.tests.postgres import Cluster, MissingError
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
-    from reference_impl.tests.harness import World
+from reference_impl.tests.harness import World
 
 
 @pytest.fixture(scope="session")
@@ -24,12 +26,35 @@ def postgres() -> Iterator[Cluster]:
     try:
         cluster = Cluster()
     except MissingError as missing:
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"PostgreSQL: {missing}")
+        _absent(f"PostgreSQL: {missing}")
     try:
         cluster.start()
         yield cluster
     finally:
         cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A running Redis, under the same terms."""
+    try:
+        redis_server()
+    except CannotStartError as missing:
+        _absent(str(missing))
+    with private_redis(tmp_path_factory.mktemp("redis")) as url:
+        yield url
+
+
+@pytest.fixture
+def bus_url(redis_url: str) -> Iterator[str]:
+    """An empty Redis."""
+    with Redis.from_url(redis_url) as redis:
+        redis.flushall()
+    return redis_url
+
+
+def _absent(reason: str) -> NoReturn:
+    (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
