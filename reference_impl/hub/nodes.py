@@ -62,6 +62,7 @@ class ManyNodes:
         self._log = log
         self._lease = lease_s
         self._task: asyncio.Task[None] | None = None
+        self._over = False
 
     async def start(self, survivor: Survivor) -> None:
         """Join, and bury the node's own former life, if it had one."""
@@ -77,6 +78,7 @@ class ManyNodes:
 
     async def stop(self) -> None:
         """Tell what is left to be told, then be gone."""
+        self._over = True
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
@@ -85,7 +87,7 @@ class ManyNodes:
         await self._bus.close()
 
     async def _live(self, survivor: Survivor) -> None:
-        while True:
+        while not self._over:  # Redis' client may take a cancellation for a failure
             await asyncio.sleep(self._lease / 3)
             try:
                 if not await self._bus.keep():

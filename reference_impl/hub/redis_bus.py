@@ -44,11 +44,13 @@ class RedisBus:
         }
         self._listening: asyncio.Task[None] | None = None
         self.node = ""
+        self._hearing = ""
 
     async def join(self, listener: Listener) -> bool:
         """Become one of the nodes, under a new id."""
         await self._stop_listening()
         self.node = f"{self._name}#{uuid.uuid4().hex[:12]}"
+        self._hearing = self.node
         subscribed = asyncio.Event()
         self._listening = asyncio.create_task(self._listen(listener, subscribed))
         others = await self._call("JOIN", self._lease)
@@ -112,10 +114,11 @@ class RedisBus:
             return await self._scripts[script](args=[_PREFIX, self.node, *arguments])
 
     async def _listen(self, listener: Listener, subscribed: asyncio.Event) -> None:
-        while True:
+        node = self._hearing
+        while node == self._hearing:  # see `nodes`: a cancellation may be taken for a failure
             try:
                 async with self._redis.pubsub() as heard:
-                    await heard.subscribe(f"{_PREFIX}node:{self.node}")
+                    await heard.subscribe(f"{_PREFIX}node:{node}")
                     async for message in heard.listen():
                         if message["type"] == "message":
                             _pass_on(orjson.loads(message["data"]), listener)
@@ -127,6 +130,7 @@ class RedisBus:
                 await asyncio.sleep(_AGAIN_S)
 
     async def _stop_listening(self) -> None:
+        self._hearing = ""
         if self._listening is not None:
             self._listening.cancel()
             with suppress(asyncio.CancelledError):

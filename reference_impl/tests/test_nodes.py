@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
+import os
 import subprocess
 import sys
-from contextlib import asynccontextmanager
+from asyncio.subprocess import PIPE, Process
+from contextlib import ExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -16,6 +19,7 @@ from redis.asyncio import Redis
 
 from reference_impl.hub.bus import Entered, Entry, Outcome
 from reference_impl.hub.redis_bus import RedisBus
+from reference_impl.nodes import private_redis
 from reference_impl.store.database import database_url, make_engine
 from reference_impl.store.fenced import FencedCommits, TurnLostError
 from reference_impl.store.migrate import upgrade
@@ -23,12 +27,14 @@ from reference_impl.tests.harness import World, beat, serving
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from sqlalchemy.ext.asyncio import AsyncConnection
 
+    from reference_impl.parts import Parts
     from reference_impl.tests.harness import Json, Socket
 
-LEASE_S = 1.0
+LEASE_S = 2.0
 SERVE = [sys.executable, "-m", "reference_impl", "serve", "--port", "0", "--log-level", "error"]
 
 
@@ -153,77 +159,82 @@ async def test_snapshot_is_exact_while_others_change(pair: tuple[World, World]) 
     over = asyncio.Event()
 
     async def rename() -> None:
-        for number in range(60):
+        for number in itertools.count():
             await (a, b)[number % 2].rest("PATCH", "/agents/a1", json={"name": f"{number}"})
-        over.set()
+            if over.is_set():
+                return
 
     async def watch(world: World) -> None:
-        while not over.is_set():
+        for _ in range(5):
             socket = await world.socket("/ws/dashboard")
             await socket.say("DASHBOARD_INIT", {})
             await socket.until("DASHBOARD_READY")
             (agent,) = (await socket.hear())["payload"]["agents"]
             names = [agent["name"]]
-            while not over.is_set() and len(names) < 6:
-                names += [m["payload"]["name"] for m in await socket.fence() if m["type"] == "AGENT_STATUS"]
+            while len(names) < 6:
+                names.append((await socket.until("AGENT_STATUS"))["payload"]["name"])
             numbers = [int(name) if name.isdecimal() else -1 for name in names]
             assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
             await socket.inner.close()
 
-    await asyncio.gather(rename(), watch(a), watch(b), watch(b))
+    renaming = asyncio.create_task(rename())
+    await asyncio.gather(watch(a), watch(b), watch(b))
+    over.set()
+    await renaming
 
 
 async def test_dead_node_is_buried(database: str, bus_url: str) -> None:
     """When a node is killed, another tells that its agents are lost, and fails what they were executing (CMD-8)."""
-    async with node(database, bus_url, "a") as a, aiohttp.ClientSession() as session:
-        process, url = start(database, bus_url, "b")
-        other = World(url, session, a.parts)
-        try:
-            dashboard = await a.dashboard()
-            agent = await other.agent("b1")
-            await dashboard.until("AGENT_STATUS")
-            wish = {"content": "Look", "type": "NATURAL", "targetAgents": ["b1"]}
-            command = (await a.rest("POST", "/commands", json=wish))[1]["data"]["id"]
-            await agent.until("COMMAND_REQUEST")
-            await agent.ask("COMMAND_ACK", {"commandId": command, "agentId": "b1", "status": "EXECUTING"})
-            process.kill()
-            gone = await dashboard.until("AGENT_DISCONNECT")
-            assert gone["payload"]["agentId"] == "b1"
-            assert (await dashboard.until("COMMAND_STATUS"))["payload"]["status"] == "FAILED"
-            assert await statuses(a) == {"b1": "OFFLINE"}
-        finally:
-            process.kill()
-            process.wait()
-            await other.close()
+    async with node(database, bus_url, "a") as a, elsewhere(database, bus_url, a.parts) as (process, b):
+        dashboard = await a.dashboard()
+        agent = await b.agent("b1")
+        await dashboard.until("AGENT_STATUS")
+        wish = {"content": "Look", "type": "NATURAL", "targetAgents": ["b1"]}
+        command = (await a.rest("POST", "/commands", json=wish))[1]["data"]["id"]
+        await agent.until("COMMAND_REQUEST")
+        await agent.ask("COMMAND_ACK", {"commandId": command, "agentId": "b1", "status": "EXECUTING"})
+        while (await dashboard.until("COMMAND_STATUS"))["payload"]["status"] != "EXECUTING":
+            pass
+        process.kill()
+        assert (await dashboard.until("AGENT_DISCONNECT"))["payload"]["agentId"] == "b1"
+        assert (await dashboard.until("COMMAND_STATUS"))["payload"]["status"] == "FAILED"
+        assert await statuses(a) == {"b1": "OFFLINE"}
 
 
 async def test_node_that_comes_back_buries_its_former_life(database: str, bus_url: str) -> None:
     """After a restart under the same name none of the node's agents is ONLINE, though others' are (CON-7)."""
-    async with node(database, bus_url, "a") as a, aiohttp.ClientSession() as session:
+    async with node(database, bus_url, "a") as a:
         await a.agent("a1")
-        process, url = start(database, bus_url, "b")
-        other = World(url, session, a.parts)
-        await other.agent("b1")
-        process.kill()
-        process.wait()
-        await other.close()
+        async with elsewhere(database, bus_url, a.parts) as (_, b):
+            await b.agent("b1")
         async with node(database, bus_url, "b") as b:
             assert await statuses(b) == await statuses(a) == {"a1": "ONLINE", "b1": "OFFLINE"}
 
 
-def start(database: str, bus_url: str, name: str) -> tuple[subprocess.Popen[bytes], str]:
-    process = subprocess.Popen(  # noqa: S603 - our own program
-        [*SERVE, "--db", database, "--bus", bus_url, "--node", name, "--exit-with-stdin"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
+@asynccontextmanager
+async def elsewhere(database: str, bus_url: str, parts: Parts) -> AsyncIterator[tuple[Process, World]]:
+    """A node in a process of its own."""
+    process = await asyncio.create_subprocess_exec(
+        *(*SERVE, "--db", database, "--bus", bus_url, "--node", "b", "--exit-with-stdin"),
+        stdin=PIPE,
+        stdout=PIPE,
+        env={**os.environ, "ONSEMBL_TIMINGS__BUS_LEASE_S": f"{LEASE_S}"},
     )
     assert process.stdout is not None
-    return process, json.loads(process.stdout.readline())["url"]
+    async with aiohttp.ClientSession() as session:
+        world = World(json.loads(await process.stdout.readline())["url"], session, parts)
+        try:
+            yield process, world
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+            await world.close()
 
 
-async def test_turn_that_never_ends_blocks_nobody_for_long(database: str, bus_url: str) -> None:
+async def test_turn_that_never_ends_blocks_nobody_for_long(tmp_path: Path, bus_url: str) -> None:
     """A turn whose node died is taken over; dashboards come back for what they were not told."""
-    async with node(database, bus_url, "a") as a, foreign(bus_url) as bus:
+    async with node(str(tmp_path / "db"), bus_url, "a") as a, foreign(bus_url) as bus:
         agent, dashboard = await a.agent("a1"), await a.dashboard()
         assert isinstance(await bus.enter("alice", None), Entered)
         assert (await a.rest("GET", "/agents/a1"))[0] == 200
@@ -233,9 +244,9 @@ async def test_turn_that_never_ends_blocks_nobody_for_long(database: str, bus_ur
         assert (await again.ask("AGENT_HEARTBEAT", beat("a1")))["type"] == "SERVER_HEARTBEAT"
 
 
-async def test_node_that_was_taken_for_dead_lets_everybody_come_back(database: str, bus_url: str) -> None:
+async def test_node_that_was_taken_for_dead_lets_everybody_come_back(tmp_path: Path, bus_url: str) -> None:
     """A node that the others have forgotten ends its sockets, and serves those that come back."""
-    async with node(database, bus_url, "a") as a, Redis.from_url(bus_url) as redis:
+    async with node(str(tmp_path / "db"), bus_url, "a") as a, Redis.from_url(bus_url) as redis:
         agent = await a.agent("a1")
         await redis.flushall()
         assert (await agent.ended())[0] == 1012
@@ -296,10 +307,17 @@ async def test_turns_are_one_at_a_time(bus_url: str) -> None:
         assert fresh.seats == {"a1": "two/1"}
 
 
-async def test_not_ready_without_the_bus(database: str, bus_url: str) -> None:
-    """A node whose bus is gone says so, and goes on living (HLT-1)."""
-    async with node(database, bus_url, "a") as a, a.session.get(f"{a.url}/health/ready") as answer:
-        assert answer.status == 200
+async def test_not_ready_without_the_bus(tmp_path: Path) -> None:
+    """A node whose bus is gone says that it is not ready, and lives on (HLT-1)."""
+    with ExitStack() as ending:
+        url = ending.enter_context(private_redis(tmp_path))
+        async with node(str(tmp_path / "db"), url, "a") as a:
+            for status in (200, 503):
+                async with a.session.get(f"{a.url}/health/ready") as answer:
+                    assert answer.status == status
+                ending.close()
+            async with a.session.get(f"{a.url}/health") as answer:
+                assert answer.status == 200
 
 
 def test_nodes_start_and_end_together() -> None:
