@@ -46,7 +46,7 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def bus_url(redis_url: str) -> Iterator[str]:
+def bus_url(redis_url: str) -> str:
     """An empty Redis."""
     with Redis.from_url(redis_url) as redis:
         redis.flushall()

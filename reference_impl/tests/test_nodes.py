@@ -144,7 +144,7 @@ async def test_commands_cross_nodes(pair: tuple[World, World]) -> None:
     await agent.ask("COMMAND_ACK", {"commandId": command, "agentId": "a1", "status": "EXECUTING"})
     done = {"commandId": command, "agentId": "a1", "status": "COMPLETED", "executionTime": 1, "tokensUsed": 1}
     await agent.ask("COMMAND_COMPLETE", done)
-    told = []
+    told: list[str] = []
     while told[-1:] != ["COMPLETED"]:
         told.append((await dashboard.until("COMMAND_STATUS"))["payload"]["status"])
     assert told[-2:] == ["EXECUTING", "COMPLETED"]
