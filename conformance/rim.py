@@ -33,4 +33,5 @@ def as_json(raw: bytes | str) -> Any:
         value = orjson.loads(raw)
     except ValueError:
         return MISSING
-    return value if is_shallow(value) else MISSING
+    opened = raw.count(b"[") + raw.count(b"{") if isinstance(raw, bytes) else raw.count("[") + raw.count("{")
+    return value if opened <= DEEPEST or is_shallow(value) else MISSING  # who opens no more is no deeper
