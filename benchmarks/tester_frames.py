@@ -1,7 +1,7 @@
 """How many frames a second the tester takes, records and judges: ten sockets, AGENT_STATUS of a thousand agents.
 
 Run: python benchmarks/tester_frames.py [frames]. A process of its own sends as fast as it is read; what is told is the
-tester's own time for each frame (its processor, not the clock on the wall), so that another process beside it does no harm.
+tester's own processor time for each frame, so that another process beside it does no harm.
 """
 
 from __future__ import annotations
@@ -10,23 +10,23 @@ import asyncio
 import multiprocessing
 import sys
 import time
-from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
 import orjson
 from websockets.asyncio.server import ServerConnection, serve
 
 from conformance.contract import load_contract
+from conformance.target import Target
 from conformance.timeline import Terms
 from conformance.world import recorder
 from conformance.world.credentials import Keyring
 from conformance.world.link import Link
 from conformance.world.rest import open_session
 from conformance.world.site import Site
-from conformance.target import Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from multiprocessing.connection import Connection
 
 SOCKETS = 10
 
@@ -68,7 +68,7 @@ def backend(pipe: Connection, count: int) -> None:
     asyncio.run(main())
 
 
-async def tester(port: int, count: int) -> dict[str, Any]:
+async def tester(port: int) -> dict[str, Any]:
     """Reads them all."""
     recorder.MAX_EVENTS, recorder.MAX_BYTES = 10_000_000, 10**10
     target, contract = Target(url=f"http://127.0.0.1:{port}", tokens=("a.b.c",)), load_contract()
@@ -99,7 +99,7 @@ def main() -> None:
     ours, theirs = multiprocessing.Pipe()
     process = multiprocessing.Process(target=backend, args=(theirs, count // SOCKETS), daemon=True)
     process.start()
-    figures = asyncio.run(tester(ours.recv(), count))
+    figures = asyncio.run(tester(ours.recv()))
     process.terminate()
     sys.stdout.write(orjson.dumps(figures, option=orjson.OPT_INDENT_2).decode() + "\n")
 

@@ -28,6 +28,8 @@ class Judgement:
     findings: tuple[Finding, ...] = ()
     error: str = ""
     """Set when the rule itself broke: a fault of the harness, never a verdict."""
+    undecided: str = ""
+    """Why the tester itself could not tell, in a sentence, where it could not."""
     cut: bool = False
     """Whether occasions were left that nobody looked at."""
 
@@ -41,18 +43,20 @@ def judge(rule: Rule, timeline: Timeline, is_over: Callable[[], bool] = never) -
     """One rule on one timeline, until its occasions are too many or the time `is_over`."""
     occasions = 0
     findings: list[Finding] = []
-    cut = False
+    cut, undecided = False, ""
     try:
         for occasion in rule.when(timeline):
             if cut := (occasions >= MOST or is_over()):
                 break
             occasions += 1
             if room := LIMIT - len(findings):
-                findings += islice((rule.stamped(f, timeline.case) for f in rule.check(occasion, timeline)), room)
+                found = list(islice((rule.stamped(f, timeline.case) for f in rule.check(occasion, timeline)), room))
+                findings += (f for f in found if f.fault != "harness")
+                undecided = undecided or next((f.says for f in found if f.fault == "harness"), "")
     except Exception as error:  # noqa: BLE001 - whatever breaks in a rule is reported as ours, with the rule's name
         frame = _where(error)
         return Judgement(rule.id, occasions, tuple(findings), f"{type(error).__name__} in {frame}: {error}")
-    return Judgement(rule.id, occasions, tuple(findings), cut=cut)
+    return Judgement(rule.id, occasions, tuple(findings), undecided=undecided, cut=cut)
 
 
 def judge_all(rules: Iterable[Rule], timeline: Timeline, is_over: Callable[[], bool] = never) -> list[Judgement]:

@@ -37,7 +37,7 @@ class Finding:
     evidence: tuple[Event, ...] = ()
     """The other events without which the breach cannot be seen (its causes)."""
     fault: str = "backend"
-    """Whose it is: backend, contract, environment or harness."""
+    """Whose it is: backend, contract, environment or harness. One of the harness leaves the clause open."""
     setting: str = ""
     """The setting that names a departure, where naming it makes it right."""
     rule: str = ""
@@ -56,15 +56,17 @@ class Provocation:
     """What the target must offer: words of `engine.plan.NEEDS`."""
     budget: float = 15.0
     """Seconds after which it is ended."""
+    heavy: bool = False
+    """It fills the backend, and a timeline, beyond what other rules are made for: only its own judge it."""
     name: str = ""
     """Its id, where it is none of a rule's own but was generated."""
     document: Mapping[str, Any] | None = field(default=None, compare=False)
     """The script that it plays, as plain data, where it was generated: saved with a failure, shrunk, played again."""
 
     @property
-    def restarts(self) -> bool:
-        """Whether it restarts the backend: then it comes after all that it could disturb."""
-        return "restart" in self.needs
+    def disturbs(self) -> int:
+        """How much it leaves behind for those after it: a restart more than nothing, a full backend the most."""
+        return 2 if self.heavy else int("restart" in self.needs)
 
     @property
     def id(self) -> str:
@@ -75,9 +77,12 @@ class Provocation:
         return f"{module}/{self.script.__name__}".replace("_", "-")
 
 
-def provocation(*, alone: bool = False, needs: str = "", budget: float = 15.0) -> Callable[[Script], Provocation]:
+def provocation(
+    *, alone: bool = False, needs: str = "", budget: float = 15.0, heavy: bool = False
+) -> Callable[[Script], Provocation]:
     """Turns an `async def` over a `World` into a case; plain functions in `Rule.cases` are turned by themselves."""
-    return lambda script: Provocation(script, alone=alone, needs=frozenset(needs.split()), budget=budget)
+    asked = frozenset(needs.split())
+    return lambda script: Provocation(script, alone=alone or heavy, needs=asked, budget=budget, heavy=heavy)
 
 
 @dataclass(frozen=True)

@@ -159,6 +159,11 @@ class Scene:
         """The present moment as a message's timestamp."""
         return int((EPOCH + self._at) * 1000)
 
+    @property
+    def seconds(self) -> float:
+        """The present moment as events have it."""
+        return self._at
+
     def wait(self, seconds: float) -> None:
         """Time passes and nothing happens."""
         self._at += seconds

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from conformance.launch import HeldError
+from conformance.room import open_files
 from conformance.target import Target, TargetError
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ PROGRAM = (sys.executable, "-m", "reference_impl")
 @asynccontextmanager
 async def bundled_reference(arguments: Sequence[str] = (), *, level: Any = "core") -> AsyncIterator[Target]:
     """The reference on a free port, with a database and a secret of its own, ended with the context."""
+    open_files()  # a process that is started may open as many as this one
     with tempfile.TemporaryDirectory(prefix="onsembl-", ignore_cleanup_errors=True) as place:
         full = level == "full"
         held = Reference(Path(place), (*(SHORT_TIMES if full else ()), *arguments), narrow=full)

@@ -30,6 +30,8 @@ class Ledger:
     rules: Mapping[str, Rule]
     occasions: Counter[str] = field(default_factory=Counter)
     errors: dict[str, str] = field(default_factory=dict)
+    undecided: dict[str, str] = field(default_factory=dict)
+    """Rule → why the tester could not tell."""
     finished: list[CaseFinished] = field(default_factory=list)
 
     def take(self, event: CaseFinished) -> None:
@@ -37,6 +39,8 @@ class Ledger:
         self.finished.append(event)
         for judgement in event.judgements:
             self.occasions[judgement.rule] += judgement.occasions
+            if judgement.undecided:
+                self.undecided.setdefault(judgement.rule, judgement.undecided)
             if judgement.error:
                 self.errors.setdefault(judgement.rule, f"{event.case}: {judgement.error}")
 
@@ -131,6 +135,8 @@ class _Court:
             return "harness_error", broken[0]
         if not rules:
             return "not_exercised", "no rule judges it yet"
+        if undecided := [self._ledger.undecided[r.id] for r in rules if r.id in self._ledger.undecided]:
+            return "not_exercised", undecided[0]
         lacking = {r.id: reason for r in rules if (reason := self._lacking(r)) is not None}
         if silent := self._silent(rules, lacking):
             return "not_exercised", NOT_REACHED if self._cut else NO_OCCASION.format(", ".join(silent))

@@ -201,11 +201,12 @@ class Run:
                 if not case.provocation.alone:
                     group.create_task(one(number, case))
         alone = [(number, case) for number, case in numbered if case.provocation.alone]
-        for number, case in sorted(alone, key=lambda n: n[1].provocation.restarts):  # what restarts it comes last
+        for number, case in sorted(alone, key=lambda n: n[1].provocation.disturbs):
             await self._case(site, case, number)
 
     async def _case(self, site: Site, case: Case, number: int) -> None:
-        world = World(site, case.id, number=number, seed=self._options.seed)
+        heavy = case.provocation.heavy
+        world = World(site, case.id, number=number, seed=self._options.seed, heavy=heavy)
         self._worlds.add(world)
         self._events.put_nowait(CaseStarted(case.id))
         started = time.monotonic()
@@ -214,9 +215,10 @@ class Run:
         try:
             async with asyncio.timeout(case.provocation.budget):
                 await case.provocation.script(world)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(LAST_LOOK):
-                    await last_look(world)
+            if not heavy:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(LAST_LOOK):
+                        await last_look(world)
         except TimeoutError:
             cut = f"it took more than {case.provocation.budget:g} s"
         except Stop as stop:
@@ -232,7 +234,8 @@ class Run:
         timeline = world.timeline()
         judgements: tuple[Judgement, ...] = ()
         if not halted:
-            judgements, unfinished, interrupted = await self._judged(timeline)
+            rules = [self._rules[r] for r in case.rules] if heavy else list(self._rules.values())
+            judgements, unfinished, interrupted = await self._judged(timeline, rules)
             cancelled = cancelled or interrupted
             cut = cut or unfinished
         script = case.provocation.document
@@ -249,7 +252,7 @@ class Run:
         if cancelled:
             raise asyncio.CancelledError
 
-    async def _judged(self, timeline: Timeline) -> tuple[tuple[Judgement, ...], str, bool]:
+    async def _judged(self, timeline: Timeline, rules: Iterable[Rule]) -> tuple[tuple[Judgement, ...], str, bool]:
         """What the rules say; why they did not come to an end, if so; whether the run was ended meanwhile.
 
         They are asked in a thread, for a timeline can be long and the run's time goes on.
@@ -260,7 +263,7 @@ class Run:
         def is_over() -> bool:
             return clock() > min(end, self._judge_until)
 
-        judging = asyncio.ensure_future(asyncio.to_thread(judge_all, self._rules.values(), timeline, is_over))
+        judging = asyncio.ensure_future(asyncio.to_thread(judge_all, rules, timeline, is_over))
         interrupted = False
         while not judging.done() and clock() < min(end, self._judge_until) + GRACE:
             try:
@@ -286,7 +289,7 @@ class Run:
                     async with asyncio.timeout(provocation.budget):
                         await provocation.script(world)
                 timeline = world.timeline()
-                judgements, _, _ = await self._judged(timeline)
+                judgements, _, _ = await self._judged(timeline, self._rules.values())
             finally:
                 self._worlds.discard(world)
                 await world.close()
@@ -321,7 +324,9 @@ def _said(error: BaseException) -> str:
 
 
 async def _clean_up(site: Site) -> None:
-    """Removes what this run made and can be removed; a backend that cannot is left as it is."""
+    """Removes what this run made; a backend that cannot is left as it is, and so is one that ends with the run."""
+    if site.target.bundled:
+        return
     gate = asyncio.Semaphore(8)
 
     async def remove(user: str, node: str, path: str) -> None:

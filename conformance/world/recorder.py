@@ -19,13 +19,23 @@ E = TypeVar("E", bound=Event)
 
 MAX_EVENTS = 20_000
 MAX_BYTES = 32 * 1024 * 1024
+ROOM = 8
+"""How many times as much the timeline of a heavy case may hold."""
 
 
 class Recorder:
     """One timeline in the making."""
 
-    def __init__(self, contract: Contract, *, case: str = "", clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        contract: Contract,
+        *,
+        case: str = "",
+        clock: Callable[[], float] = time.monotonic,
+        heavy: bool = False,
+    ) -> None:
         self._contract = contract
+        self._room = ROOM if heavy else 1
         self._case = case
         self._clock = clock
         self._start = clock()
@@ -46,7 +56,7 @@ class Recorder:
     @property
     def full(self) -> bool:
         """Whether the bounds are reached; then nothing more is taken and the case must end."""
-        return len(self._events) >= MAX_EVENTS or self._bytes >= MAX_BYTES
+        return len(self._events) >= self._room * MAX_EVENTS or self._bytes >= self._room * MAX_BYTES
 
     def add(self, kind: type[E], /, *, size: int = 0, **fields: Any) -> E:
         """An event, now (or at the `at` given)."""

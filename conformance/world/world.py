@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -19,9 +20,13 @@ from conformance.world.sign_in import Device, Session, mailed_token, new_device,
 from conformance.world.user import User
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from conformance.timeline import Exchange, Timeline
     from conformance.world.site import Site
 
+TICK, PAUSE = 0.005, 0.01
+"""How often pauses of the tester are looked for, and from how many seconds on they are noted."""
 GONE_SECONDS = 5.0
 """Within which every socket to a restarted backend has ended."""
 
@@ -33,9 +38,9 @@ LIMITED = "limited"
 class World:
     """Everything a script may touch."""
 
-    def __init__(self, site: Site, case: str, *, number: int = 0, seed: int = 0) -> None:
+    def __init__(self, site: Site, case: str, *, number: int = 0, seed: int = 0, heavy: bool = False) -> None:
         self.site = site
-        self.recorder = Recorder(site.contract, case=case)
+        self.recorder = Recorder(site.contract, case=case, heavy=heavy)
         self.random = random.Random(f"{seed}/{case}")  # noqa: S311 - draws, not secrets
         self._prefix = f"cf.{site.run_id}.{number}"
         self._links: list[Link] = []
@@ -162,6 +167,22 @@ class World:
         self._asides.append(slow)
         await slow.connect()
         return slow
+
+    @asynccontextmanager
+    async def watched(self) -> AsyncIterator[None]:
+        """Meanwhile each short pause of the tester is noted, with `since` when it had not read."""
+        task = asyncio.create_task(self._note_pauses())
+        try:
+            yield
+        finally:
+            task.cancel()
+
+    async def _note_pauses(self) -> None:
+        while True:
+            due = self.recorder.now + TICK
+            await asyncio.sleep(TICK)
+            if self.recorder.now - due > PAUSE:
+                self.recorder.note("pause", since=due)
 
     async def quiet(self) -> None:
         """Waits until nothing more can come: a fence on every open socket, then the settle time as measured."""
