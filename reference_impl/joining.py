@@ -13,8 +13,10 @@ from reference_impl.store.buffered import BufferedAgents
 from reference_impl.store.cached import CachedAgents
 from reference_impl.store.cached_queues import CachedQueues
 from reference_impl.store.group_commit import GroupCommit
+from reference_impl.store.plain import can_be_plain
 from reference_impl.store.sql import SqlAgents
 from reference_impl.store.sql_commands import SqlCommands
+from reference_impl.store.threaded_commits import ThreadedCommits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,7 +47,7 @@ class Joining:
 
 def the_only_node(settings: Settings, engine: AsyncEngine, clock: Clock, log: Log) -> Joining:
     """All in this process's memory; heartbeats and single agents are kept there too."""
-    commits = GroupCommit(engine)
+    commits = ThreadedCommits(engine) if can_be_plain(engine) else GroupCommit(engine)
     agents: AgentStore = BufferedAgents(SqlAgents(engine, commits), clock, log, settings.timings.flush_interval_s)
     if settings.agents.enable_caching:
         agents = CachedAgents(agents, clock, settings.agents.cache_ttl_seconds)

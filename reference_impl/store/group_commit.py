@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any, TypeVar
 
@@ -43,6 +43,11 @@ class GroupCommit:
             with suppress(asyncio.CancelledError):
                 await self._task
 
+    async def perform(self, writes: Sequence[Write[Any]]) -> list[Any]:
+        """Do the writes in one transaction."""
+        async with self._transaction() as connection:
+            return [await write(connection) for write in writes]
+
     async def _run(self) -> None:
         while True:
             await self._wake.wait()
@@ -57,8 +62,7 @@ class GroupCommit:
 
     async def _together(self, group: list[tuple[Write[Any], asyncio.Future[Any]]]) -> bool:
         try:
-            async with self._transaction() as connection:
-                results = [await write(connection) for write, _ in group]
+            results = await self.perform([write for write, _ in group])
         except Exception:  # noqa: BLE001 - whose fault it is comes out when each is tried alone
             return False
         for (_, done), result in zip(group, results, strict=True):
@@ -68,8 +72,7 @@ class GroupCommit:
 
     async def _alone(self, write: Write[Any], done: asyncio.Future[Any]) -> None:
         try:
-            async with self._transaction() as connection:
-                result = await write(connection)
+            (result,) = await self.perform([write])
         except Exception as error:  # noqa: BLE001 - it is raised where the write was asked for
             if not done.done():
                 done.set_exception(error)

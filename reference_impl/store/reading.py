@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import create_engine, event
-from sqlalchemy.pool import StaticPool
+from sqlalchemy import event
 
-from reference_impl.store.database import options, pragmas
+from reference_impl.store.plain import can_be_plain, plain_connection
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,7 +25,7 @@ class Reads:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
-        self._on_the_spot = engine.dialect.name == "sqlite" and engine.url.database not in {None, "", ":memory:"}
+        self._on_the_spot = can_be_plain(engine)
         self._connection: Connection | None = None
         event.listen(engine.sync_engine, "engine_disposed", self._close)
 
@@ -39,10 +38,7 @@ class Reads:
 
     def _opened(self) -> Connection:
         if self._connection is None:
-            url = self._engine.url.set(drivername="sqlite")
-            engine = create_engine(url, poolclass=StaticPool, isolation_level="AUTOCOMMIT", **options())
-            event.listen(engine, "connect", pragmas)
-            self._connection = engine.connect()
+            self._connection = plain_connection(self._engine, isolation_level="AUTOCOMMIT")
         return self._connection
 
     def _close(self, _engine: object) -> None:
