@@ -1,12 +1,15 @@
 """What was read once is never older at the next read, in whatever order writes come to be committed (AGT-7, HB-2)."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from sqlalchemy import func, insert, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from reference_impl.clock import SystemClock, Timer
@@ -19,6 +22,8 @@ from reference_impl.store.database import database_url, make_engine
 from reference_impl.store.group_commit import GroupCommit
 from reference_impl.store.migrate import upgrade
 from reference_impl.store.sql import SqlAgents
+from reference_impl.store.tables import users
+from reference_impl.store.threaded_commits import ThreadedCommits
 
 ONLINE = Agent("a1", "alice", "Ada", AgentType.CLAUDE, AgentStatus.ONLINE, "1.0", ("basic",), 1000, 1000)
 BEATEN = replace(ONLINE, updated_at=2000, last_heartbeat=2000, metrics=Metrics(3, 60, 256, 12.5, 2000))
@@ -66,6 +71,47 @@ async def store(database: str) -> AsyncIterator[Store]:
     yield made
     await made.commits.close()
     await made.engine.dispose()
+
+
+@pytest_asyncio.fixture(params=[GroupCommit, ThreadedCommits])
+async def commits(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[GroupCommit]:
+    """Both ways to write, on an empty SQLite file."""
+    engine = make_engine(database_url(str(tmp_path / "onsembl.sqlite3")))
+    await upgrade(engine)
+    made: GroupCommit = request.param(engine)
+    yield made
+    await made.close()
+    await engine.dispose()
+
+
+async def test_a_write_that_fails_fails_alone(commits: GroupCommit) -> None:
+    """Of writes that share a transaction, the good ones are committed and the bad one's fault is its caller's."""
+
+    def user(name: str | None) -> Callable[[AsyncConnection], Awaitable[int]]:
+        async def write(connection: AsyncConnection) -> int:
+            return (await connection.execute(insert(users), {"id": name, "created_at": 1})).rowcount
+
+        return write
+
+    outcomes = await asyncio.gather(
+        *(commits.write(user(name)) for name in ("alice", None, "bob", "alice")), return_exceptions=True
+    )
+    assert [one if isinstance(one, int) else type(one) for one in outcomes] == [1, IntegrityError, 1, IntegrityError]
+
+    async def count(connection: AsyncConnection) -> int:
+        return int((await connection.execute(select(func.count()).select_from(users))).scalar_one())
+
+    assert await commits.write(count) == 2
+
+
+async def test_a_write_in_a_thread_waits_for_nothing_else(tmp_path: Path) -> None:
+    """A write that awaits anything but the database is a fault, and leaves nothing behind."""
+    engine = make_engine(database_url(str(tmp_path / "onsembl.sqlite3")))
+    commits = ThreadedCommits(engine)
+    with pytest.raises(RuntimeError, match="nothing but the database"):
+        await commits.write(lambda _connection: asyncio.sleep(0))
+    await commits.close()
+    await engine.dispose()
 
 
 async def test_flush_never_undoes_a_save(store: Store) -> None:
