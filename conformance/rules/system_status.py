@@ -67,8 +67,8 @@ def counted(t: Timeline) -> Iterator[Counted]:
     """Each number that stands between two equal totals."""
     totals = [e for e in judged(t) if e.operation in {"listAgents", "listCommands"} and e.status == OK]
     for e in statuses(t):
-        data = e.value.get("data") if isinstance(e.value, dict) else None
-        for part, (operation, names) in LISTS.items() if isinstance(data, dict) else ():
+        data = reading.one(e.value) or {}
+        for part, (operation, names) in LISTS.items() if data else ():
             for name, status in names.items():
                 mine = [x for x in totals if x.operation == operation and x.user == e.user and _is(x, status)]
                 before = [x for x in mine if x.ended <= e.at]
