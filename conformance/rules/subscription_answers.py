@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from conformance.command_orders import orders
+from conformance.command_scene import ONE, TWO, asks
 from conformance.dialogue import ANSWER_SECONDS, Said, is_valid, said
 from conformance.interest import SUBSCRIBE, UNSUBSCRIBE
 from conformance.rule import Finding, Rule, provocation
@@ -28,10 +30,12 @@ def _changes(t: Timeline) -> Iterator[Said]:
 
 
 def proper_changes(t: Timeline) -> Iterator[Said]:
-    """Each request about all of a kind, or about an agent of the dashboard's own user."""
+    """Each request about all of a kind, or about an agent or a command of the dashboard's own user."""
     for s in _changes(t):
         payload = s.sent.payload
+        order = orders(t).get(str(payload.get("id"))) if payload["type"] == "command" else None
         mine = payload["type"] == "agent" and _is_there(t, s, payload.get("id"))
+        mine = mine or (order is not None and order.user == s.connection.user and order.settled < s.sent.at)
         if (payload.get("all") is True and payload.get("id") is None) or (mine and payload.get("all") is None):
             yield s
 
@@ -86,21 +90,25 @@ def _shows_change(s: Said, answer: Any, result: dict[str, Any]) -> Iterator[Find
     elif one is None:
         right, expected = got == ("all" if on else []), '"all"' if on else "an empty list"
     elif on:
-        right, expected = got == "all" or one in got, '"all", or a list with the agent'
+        right, expected = got == "all" or one in got, '"all", or a list with it'
     else:
-        right, expected = got != "all" and one not in got, "a list without the agent"
+        right, expected = got != "all" and one not in got, "a list without it"
     if not right:
         says = f"the ACK to {s.sent.type} does not show the change: the dashboard thinks it hears what it does not"
         yield Finding(says, answer, f"/payload/subscriptions/{field}", expected, got, (s.sent,))
 
 
 def foreign_or_unknown(t: Timeline) -> Iterator[Said]:
-    """Each subscription to an agent of another user, or to an id that names nothing."""
+    """Each subscription to an agent or a command of another user, or to an id that names nothing."""
     unknown = {n.data["id"] for n in t.notes if n.kind == UNKNOWN}
+    unknown |= {n.data["command"] for n in t.notes if n.kind == "unknown-command"}
     for s in _changes(t):
-        one = s.sent.payload.get("id")
-        foreign = t.owners.get(one, s.connection.user) != s.connection.user if isinstance(one, str) else False
-        if s.sent.type == SUBSCRIBE and s.sent.payload["type"] == "agent" and (foreign or one in unknown):
+        one, kind, user = s.sent.payload.get("id"), s.sent.payload["type"], s.connection.user
+        order = orders(t).get(str(one))
+        foreign = t.owners.get(str(one), user) != user
+        if kind == "command":
+            foreign = order is not None and order.user != user and order.settled < s.sent.at
+        if s.sent.type == SUBSCRIBE and kind in {"agent", "command"} and (foreign or one in unknown):
             yield s
 
 
@@ -136,6 +144,12 @@ def told_what_holds(s: Scene) -> None:
     _asked(s, UNSUBSCRIBE, {"type": "terminal", "all": True}, {"subscriptions": _result(terminals=False)})
 
 
+def command_still_all(s: Scene) -> None:
+    s.agent("a1")
+    asks(s.dashboard())
+    _asked(s, UNSUBSCRIBE, {"type": "command", "id": ONE}, {"subscriptions": _result()})
+
+
 def not_told(s: Scene) -> None:
     _asked(s, SUBSCRIBE, {"type": "agent", "all": True}, {})
 
@@ -156,7 +170,11 @@ def own_not_found(s: Scene) -> None:
 
 def neither_found(s: Scene) -> None:
     s.note(UNKNOWN, id="nobody")
+    s.note("unknown-command", command=TWO)
     s.agent("a1")
+    asks(s.dashboard())
+    for one, user in ((TWO, "alice"), (ONE, "bob")):
+        _asked(s, SUBSCRIBE, {"type": "command", "id": one}, {"success": False, "error": "NOT_FOUND"}, user)
     for one, user in (("nobody", "alice"), ("a1", "bob")):
         _asked(s, SUBSCRIBE, {"type": "agent", "id": one}, {"success": False, "error": "NOT_FOUND"}, user)
 
@@ -164,6 +182,12 @@ def neither_found(s: Scene) -> None:
 def unknown_accepted(s: Scene) -> None:
     s.note(UNKNOWN, id="nobody")
     _asked(s, SUBSCRIBE, {"type": "agent", "id": "nobody"}, {"subscriptions": _result()})
+
+
+def foreign_command_accepted(s: Scene) -> None:
+    s.agent("a1")
+    asks(s.dashboard())
+    _asked(s, SUBSCRIBE, {"type": "command", "id": ONE}, {"subscriptions": _result()}, "bob")
 
 
 def foreign_forbidden(s: Scene) -> None:
@@ -195,6 +219,19 @@ async def unknown_agents(world: World) -> None:
         await _ask(dashboard, SUBSCRIBE, {"type": "agent", "id": one})
 
 
+@provocation(needs="second-user commands")
+async def commands_of_all_sorts(world: World) -> None:
+    """A dashboard subscribes to a command that does not exist, to another user's, and to one of its own."""
+    user, other = world.user(), world.user(1)
+    dashboard, agent, foreign = await user.dashboard(), await user.agent(), await other.agent()
+    theirs, mine = await other.rest.command(foreign.id), await user.rest.command(agent.id)
+    for one in (world.unknown_command(), theirs, mine):
+        await _ask(dashboard, SUBSCRIBE, {"type": "command", "id": one})
+    for kind in (UNSUBSCRIBE, SUBSCRIBE):
+        for what in ({"id": mine}, {"all": True}):
+            await _ask(dashboard, kind, {"type": "command", **what})
+
+
 @provocation(needs="second-user")
 async def foreign_agents(world: World) -> None:
     """A dashboard subscribes to another user's agent, then to its own."""
@@ -217,17 +254,17 @@ RULES = (
         when=proper_changes,
         check=says_what_holds,
         good=(told_what_holds,),
-        bad=(not_told, told_in_part, still_all, own_not_found),
-        cases=(every_kind_of_change,),
+        bad=(not_told, told_in_part, still_all, own_not_found, command_still_all),
+        cases=(every_kind_of_change, commands_of_all_sorts),
     ),
     Rule(
         id="subscriptions.not-found",
         clauses=("SUB-4",),
-        judges="Subscribing to an unknown or another user's agent is answered by ACK success false, NOT_FOUND.",
+        judges="Subscribing to an unknown or another user's agent or command is answered by ACK false, NOT_FOUND.",
         when=foreign_or_unknown,
         check=not_found,
         good=(neither_found,),
-        bad=(unknown_accepted, foreign_forbidden),
-        cases=(unknown_agents, foreign_agents),
+        bad=(unknown_accepted, foreign_forbidden, foreign_command_accepted),
+        cases=(unknown_agents, foreign_agents, commands_of_all_sorts),
     ),
 )
