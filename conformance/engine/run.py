@@ -197,7 +197,7 @@ class Run:
         numbered = list(enumerate(plan.cases, 1))
         self._shrinker = Shrinker(self._player(site), self._counts)
         async with asyncio.TaskGroup() as group:
-            for number, case in sorted(numbered, key=lambda n: -n[1].provocation.budget):  # so that none is left over
+            for number, case in sorted(numbered, key=_turn):
                 if not case.provocation.alone:
                     group.create_task(one(number, case))
         alone = [(number, case) for number, case in numbered if case.provocation.alone]
@@ -313,6 +313,12 @@ class Run:
             if over > PAUSE:
                 for world in self._worlds:
                     world.recorder.add(Note, kind="lag", data={"seconds": over})
+
+
+def _turn(numbered: tuple[int, Case]) -> tuple[bool, float]:
+    """Long cases first, so that none is left over; those that need nodes last, for these take a while to start."""
+    provocation = numbered[1].provocation
+    return "second-node" in provocation.needs, -provocation.budget
 
 
 def _said(error: BaseException) -> str:

@@ -28,6 +28,8 @@ class Vault:
     def __init__(self) -> None:
         self._names: dict[str, str] = {}
         self._secrets: dict[str, str] = {}
+        self._written: list[tuple[str, str]] = []
+        """Every form in which a secret may be written, longest first, with its name."""
 
     def keep(self, kind: str, secret: str) -> str:
         """The name for a secret, the same each time."""
@@ -37,6 +39,8 @@ class Vault:
             name = f"sealed.{kind}.{len(self._names) + 1}"
             self._names[secret] = name
             self._secrets[name] = secret
+            self._written += ((form, name) for form in _forms(secret))
+            self._written.sort(key=lambda pair: -len(pair[0]))
         return self._names.get(secret, "sealed")
 
     def learn(self, value: Any) -> None:
@@ -46,10 +50,9 @@ class Vault:
 
     def sealed(self, text: str) -> str:
         """A text with names in place of secrets, however they are written in it."""
-        for secret in sorted(self._names, key=len, reverse=True):
-            for form in _forms(secret):
-                if form in text:
-                    text = text.replace(form, self._names[secret])
+        for form, name in self._written:
+            if form in text:
+                text = text.replace(form, name)
         return text
 
     def opened(self, value: Any) -> Any:
