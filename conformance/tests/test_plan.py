@@ -71,8 +71,17 @@ def test_what_the_target_does_not_offer_is_left_out_with_its_reason() -> None:
 
 
 def test_what_a_case_needs_can_be_offered() -> None:
-    """No case of any rule needs what nobody can offer: it would be left out of every run."""
-    assert {need for r in all_rules().values() for p in r.provocations for need in p.needs} <= NEEDS.keys()
+    """No case of any rule needs what nobody can offer (a word, or a capability): it would be left out of every run."""
+    capabilities = {c.capability for c in load_contract().clauses.values() if c.capability}
+    needed = {need for r in all_rules().values() for p in r.provocations for need in p.needs}
+    assert needed <= NEEDS.keys() | capabilities
+
+
+def test_what_restarts_the_backend_runs_alone() -> None:
+    """Whatever restarts or kills the backend needs it to itself: it would end everybody's sockets."""
+    cases = [p for r in all_rules().values() for p in r.provocations]
+    assert any(p.disturbs for p in cases)
+    assert all(p.alone and p.disturbs for p in cases if p.needs & {"restart", "kill"})
 
 
 def test_a_withheld_capability_is_not_planned() -> None:

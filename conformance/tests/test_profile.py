@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from conformance.launch import Launch
 from conformance.profile import header_pairs, make_target, read_profile, settings_of
 from conformance.target import Target, TargetError, check_url
 
@@ -53,6 +54,12 @@ def test_a_whole_profile_makes_a_target(tmp_path: Path, monkeypatch: pytest.Monk
         withheld = ["versions"]
         timings = {{ clock_tolerance = 5, init_timeout = 2.5 }}
         claims = {{ aud = "us" }}
+        allow = {{ destructive = true }}
+        nodes = ["{URL}/", "http://localhost:3002"]
+        command = ["serve", "--port", "3001"]
+        restart = ["again"]
+        ready = "/health"
+        env = {{ NODE_ENV = "test", DB_PASSWORD = "plain-password", KEY = "env:GATEWAY" }}
         """,
     )
     target = make_target(read_profile(path))
@@ -61,8 +68,16 @@ def test_a_whole_profile_makes_a_target(tmp_path: Path, monkeypatch: pytest.Monk
         agent_ws="/sockets/agent", dashboard_ws="/sockets/dashboard", withheld=("versions",),
         headers={"X-Gateway-Key": "secret-c", "X-Plain": "plain", "X-Other": "a:b"},
         clock_tolerance=5.0, init_timeout=2.5, heartbeat_interval=30.0, claims={"aud": "us"},
+        destructive=True, nodes=(URL, "http://localhost:3002"),
+        launch=Launch(
+            command=("serve", "--port", "3001"), restart=("again",), ready="/health",
+            env={"NODE_ENV": "test", "DB_PASSWORD": "plain-password", "KEY": "secret-c"},
+            secrets=("plain-password", "secret-c"),
+        ),
     )  # fmt: skip
-    assert {"secret-a", "secret-b", "secret-c"} <= set(target.secrets)
+    assert {"secret-a", "secret-b", "secret-c", "plain-password"} <= set(target.secrets)
+    assert "test" not in target.secrets
+    assert (target.can_restart, target.can_kill, target.has_nodes) == (True, True, True)
     assert not any(secret in repr(target) for secret in ("secret-a", "secret-b", "secret-c"))
 
 
@@ -99,12 +114,53 @@ def test_a_variable_must_be_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         "url = 7", 'seed = "1"', "seed = true", 'users = "alice,bob"', "users = [1, 2]", "header = [1]",
         "report = [1]", "withheld = [true]", 'quiet = "yes"', "level = 1", 'headers = "X: y"', "timings = 3",
         "timings = { heartbeat = 3 }", 'timings = { init_timeout = "3" }', "timings = { init_timeout = 0 }",
-        "timings = { init_timeout = true }", 'max_time = "5"', "max_time = 0", "max_time = true",
+        "timings = { init_timeout = true }", "allow = { everything = true }", 'allow = { destructive = "yes" }',
+        'command = "serve --port 1"', "command = []", "command = [1]", 'restart = "again"', "env = { PORT = 3 }",
+        "nodes = [1]", "ready = 3", 'max_time = "5"', "max_time = 0", "max_time = true",
     ],
 )  # fmt: skip
 def test_wrong_types_and_values_are_refused(tmp_path: Path, line: str) -> None:
     """A setting of the wrong type, or a time that cannot be, is named."""
     assert line.split(maxsplit=1)[0] in refused(profile(tmp_path, line))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('url = "http://x"\nready = "/health"', "ready says something of a process: name its command"),
+        ('url = "http://x:1"\ncommand = ["serve", "{port}"]', "command holds {port} and url does not"),
+        ('url = "http://x:1"\nnodes = ["http://x:1"]', "name each node once; two are needed"),
+        ('url = "http://x:1"\nnodes = ["x:2"]', "is no URL"),
+    ],
+)
+def test_a_process_that_cannot_be_is_told(tmp_path: Path, content: str, said: str) -> None:
+    """What a profile says of a process and of nodes must fit together; the error says what to write."""
+    with pytest.raises(TargetError, match=said):
+        make_target(settings_of(str(profile(tmp_path, content)), {}))
+
+
+def test_an_open_port_is_the_same_everywhere(tmp_path: Path) -> None:
+    """A free port takes the place of {port} in the URL, the command and its environment; two targets have two."""
+    path = profile(tmp_path, 'command = ["serve", "--port={port}"]\nenv = { PORT = "{port}" }\nready = "/health"')
+    targets = [make_target(settings_of(str(path), {})) for _ in range(2)]
+    for target in targets:
+        port = target.url.rpartition(":")[2]
+        assert target.launch == Launch(("serve", f"--port={port}"), env={"PORT": port}, ready="/health")
+    assert targets[0].url != targets[1].url
+
+
+def test_what_is_said_is_laid_over_the_profile(tmp_path: Path) -> None:
+    """On the command line permission, timings, nodes and what is withheld are added to the profile's."""
+    path = profile(tmp_path, f'url = "{URL}"\nwithheld = ["versions"]\ntimings = {{ init_timeout = 2 }}')
+    said = {"destructive": True, "withhold": ["batching"], "timing": ["cancel_grace=3"], "node": ["http://localhost:2"]}
+    target = make_target(settings_of(str(path), said))
+    assert (target.destructive, target.withheld) == (True, ("versions", "batching"))
+    assert (target.init_timeout, target.cancel_grace) == (2.0, 3.0)
+    assert target.nodes == (URL, "http://localhost:2")
+    assert not make_target(settings_of(str(path), {})).destructive
+    for line in ("cancel_grace", "cancel_grace=0", "cancel_grace=soon", "grace=3", "cancel_grace=inf"):
+        with pytest.raises(TargetError, match="write NAME=SECONDS"):
+            settings_of(str(path), {"timing": [line]})
 
 
 @pytest.mark.parametrize("content", ["url = ", "\x00", "[[[", 'url = "a"\nurl = "b"'])
