@@ -20,6 +20,14 @@ if TYPE_CHECKING:
     from reference_impl.parts import Core
 
 _AGENT: Final = schema("agent.json")
+_NEXT: Final = {
+    "read": "getAgent",
+    "rename": "renameAgent",
+    "delete": "deleteAgent",
+    "stop": "stopAgent",
+    "restart": "restartAgent",
+    "output": "getTerminalOutput",
+}
 
 TypeFilter = Annotated[
     AgentType | None, BeforeValidator(lambda value: one_of(AgentType, value)), any_case(AgentType), Query()
@@ -42,7 +50,12 @@ def agents(core: Core) -> APIRouter:
     desk, presenters = core.desk, core.parts.presenters
     router = APIRouter(prefix="/agents", tags=["Agents"])
 
-    @router.get("", **operation("listAgents", page="agent-list.json"))
+    @router.get(
+        "",
+        **operation(
+            "listAgents", page="agent-list.json", links=_NEXT, link_key="agentId", link_from="/data/0/agent_id"
+        ),
+    )
     async def list_agents(  # noqa: PLR0913, PLR0917 - one argument per query parameter
         user: User,
         version: Version,

@@ -26,6 +26,12 @@ if TYPE_CHECKING:
     from reference_impl.parts import Core
 
 _COMMAND: Final = schema("command.json")
+_NEXT: Final = {
+    "read": "getCommand",
+    "cancel": "cancelCommand",
+    "output": "getCommandOutput",
+    "traces": "getCommandTraces",
+}
 AgentId = Annotated[str, StringConstraints(pattern=AGENT_ID)]
 StatusFilter = Annotated[CommandStatus | None, Query()]
 
@@ -82,7 +88,7 @@ def commands(core: Core) -> APIRouter:
             data=_COMMAND,
             also=(404, 409),
             body=True,
-            links={"read": "getCommand", "cancel": "cancelCommand", "output": "getCommandOutput"},
+            links=_NEXT,
             link_key="commandId",
         ),
     )

@@ -63,13 +63,19 @@ _DOCUMENTS: Final = {
 }
 
 
+_NEXT: Final = {"read": "getReport", "export": "exportReport"}
+
+
 def reports(core: Core) -> APIRouter:
     """Make the routes."""
     output, store = core.output, core.parts.outputs
     router = APIRouter(prefix="/reports", tags=["Reports"])
     one_at_a_time = asyncio.Lock()
 
-    @router.get("", **operation("listReports", page="report-list.json"))
+    @router.get(
+        "",
+        **operation("listReports", page="report-list.json", links=_NEXT, link_key="reportId", link_from="/data/0/id"),
+    )
     async def list_reports(
         user: User,
         agent_id: AgentIdFilter = None,

@@ -34,7 +34,7 @@ def ran(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
 
 
 @contextmanager
-def served(path: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
+def served(path: Path | str, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
     command = [*PROGRAM, "serve", "--port", "0", "--db", str(path), "--log-level", "error", *arguments]
     process = subprocess.Popen(  # noqa: S603 - our own program
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT

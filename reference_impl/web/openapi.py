@@ -32,12 +32,14 @@ def document(app: FastAPI) -> dict[str, Any]:
             operation["responses"].pop("422", None)
             for parameter in operation.get("parameters", ()):
                 parameter["schema"] = _stated(parameter["schema"])
+            for content in operation.get("requestBody", {}).get("content", {}).values():
+                content["schema"] = _stated(content["schema"])
     whole: dict[str, Any] = _Bundle(schemas).moved(written, "")
     return whole
 
 
 def _stated(schema: dict[str, Any]) -> dict[str, Any]:
-    """A parameter can be left out but not be null, whatever its Python type says."""
+    """A parameter or a body can be left out but not be null, whatever its Python type says."""
     others = [one for one in schema.get("anyOf", ()) if one != {"type": "null"}]
     if len(others) != 1:
         return schema

@@ -48,6 +48,7 @@ def operation(  # noqa: PLR0913 - what an operation can say of itself
     public: bool = False,
     links: Mapping[str, str] | None = None,
     link_key: str = "",
+    link_from: str = "/data/id",
 ) -> dict[str, Any]:
     """Make the arguments that a route takes beside its path.
 
@@ -62,7 +63,8 @@ def operation(  # noqa: PLR0913 - what an operation can say of itself
         checked: whether there is anything in the request that can break a schema.
         public: whether it needs no token.
         links: operations that can follow, by name.
-        link_key: the parameter of theirs that is the `id` in this answer.
+        link_key: the parameter of theirs that this answer gives.
+        link_from: where in this answer, as a JSON pointer.
     """
     content = documents if documents is not None else {"application/json": schema(page) if page else _enveloped(data)}
     done: dict[str, Any] = {"description": "Done."}
@@ -70,7 +72,7 @@ def operation(  # noqa: PLR0913 - what an operation can say of itself
         done |= {"content": {kind: {"schema": shape} for kind, shape in content.items()}}
         done |= {} if documents is not None else {"headers": _LABELS}
     if links:
-        follow = {"parameters": {link_key: "$response.body#/data/id"}}
+        follow = {"parameters": {link_key: f"$response.body#{link_from}"}}
         done["links"] = {word: {"operationId": to, **follow} for word, to in links.items()}
     refusals = {*also, 429, *((400,) if checked else ()), *(() if public else (401,)), *((413, 415) if body else ())}
     return {
