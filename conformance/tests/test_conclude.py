@@ -55,6 +55,7 @@ def silent(clause: str) -> dict[str, Judgement]:
 
 
 FAILED = {"DIS-1": Judgement("rule.DIS-1", 1, (FINDING,))}
+OPEN = {"DIS-1": Judgement("rule.DIS-1", 1, undecided="the tester slept")}
 BROKEN = {"DIS-1": Judgement("rule.DIS-1", 1, (), "KeyError in x.py:1: y")}
 
 
@@ -65,6 +66,7 @@ BROKEN = {"DIS-1": Judgement("rule.DIS-1", 1, (), "KeyError in x.py:1: y")}
         (concluded(judged=FAILED), "violates", 1),
         (concluded(judged=silent("DIS-1")), "incomplete", 3),
         (concluded(judged=BROKEN), "error", 4),
+        (concluded(judged=OPEN), "incomplete", 3),
         (concluded(judged=FAILED | {"AGT-1": Judgement("rule.AGT-1", 1, (), "broke")}), "violates", 1),
         (concluded(stopped="interrupted"), "incomplete", 3),
         (concluded(judged=FAILED, stopped="interrupted"), "violates", 1),

@@ -107,3 +107,22 @@ def test_scripts_become_provocations_with_stable_ids() -> None:
     assert plain == Provocation(some_script)
     assert plain.id == given.id == "test-judge/some-script"
     assert (given.alone, given.needs, given.budget) == (True, frozenset({"second-user", "load"}), 3)
+
+
+def test_what_the_tester_could_not_tell_is_no_finding() -> None:
+    """A finding whose fault is the harness leaves the rule undecided, beside those of the backend."""
+    mine = Finding("the tester slept", fault="harness")
+    judgement = judge(rule(check=lambda _o, _t: [mine, Finding("wrong")]), T)
+    assert [f.says for f in judgement.findings] == ["wrong"]
+    assert judgement.undecided == "the tester slept"
+
+
+def test_a_heavy_case_has_its_user_to_itself_and_is_the_last() -> None:
+    """What fills the backend comes after what restarts it, and that after all else."""
+
+    async def script(_world: object) -> None:
+        """A script."""
+
+    heavy, restart, plain = provocation(heavy=True)(script), provocation(needs="restart")(script), Provocation(script)
+    assert heavy.alone
+    assert sorted((heavy, restart, plain), key=lambda p: p.disturbs) == [plain, restart, heavy]
