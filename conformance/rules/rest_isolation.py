@@ -254,7 +254,7 @@ async def two_users_side_by_side(world: World) -> None:
     await world.quiet()
 
 
-@provocation(needs="commands second-user")
+@provocation(needs="commands terminal traces second-user")
 async def two_users_at_work(world: World) -> None:
     """Two users with an agent, a command and a dashboard each; both agents print and trace."""
     users = (world.user(), world.user(1))

@@ -295,7 +295,7 @@ def _report(mark: str) -> dict[str, Any]:
     return {"reportId": str(uuid4()), "status": "DRAFT", "title": title, "summary": mark, "content": content}
 
 
-@provocation(needs="commands")
+@provocation(needs="commands terminal traces reports")
 async def two_agents_at_work(world: World) -> None:
     """Two agents have a command each; one speaks of its own, then in the other's name, and for the other's command."""
     user = world.user()
@@ -314,6 +314,7 @@ async def two_agents_at_work(world: World) -> None:
     await user.rest.get("/reports")
 
 
+@provocation(needs="terminal traces reports")
 async def speak_of_nothing(world: World) -> None:
     """An agent prints, traces and reports for a command that does not exist, and then goes on."""
     user = world.user()
@@ -324,7 +325,7 @@ async def speak_of_nothing(world: World) -> None:
     await user.rest.get(f"/agents/{agent.id}/terminal-output")
 
 
-@provocation(needs="commands second-user")
+@provocation(needs="commands terminal traces reports second-user")
 async def speak_of_strangers(world: World) -> None:
     """An agent prints, traces and reports for a command of another user."""
     owner, stranger = world.user(), world.user(1)

@@ -167,7 +167,7 @@ def on_in_vain(s: Scene) -> None:
     _works(s, socket, agent, 1, BOTH[0])
 
 
-@provocation(needs="commands")
+@provocation(needs="commands terminal traces")
 async def switched_at_the_start(world: World) -> None:
     """Dashboards want terminals, traces, both, neither, or other agents; an agent prints and traces for all of them."""
     user = world.user()
@@ -189,7 +189,7 @@ async def switched_at_the_start(world: World) -> None:
     await world.quiet()
 
 
-@provocation(needs="commands")
+@provocation(needs="commands terminal traces")
 async def switched_later(world: World) -> None:
     """A dashboard switches terminals and traces off and on again, with an id, all, or neither."""
     user = world.user()
