@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from conformance import reading
-from conformance.dialogue import Said, said
+from conformance.dialogue import Said, is_valid, said
 from conformance.views import OK
 
 if TYPE_CHECKING:
@@ -100,5 +100,6 @@ def _deliveries(t: Timeline) -> dict[tuple[str, str, str], list[tuple[Connection
 
 
 def stops(t: Timeline) -> list[Said]:
-    """Every EMERGENCY_STOP of a dashboard."""
-    return [s for s in said(t) if s.sent.type == "EMERGENCY_STOP" and s.connection.role == "dashboard" and s.ready]
+    """Every valid EMERGENCY_STOP of a dashboard."""
+    asked = (s for s in said(t) if s.sent.type == "EMERGENCY_STOP" and s.connection.role == "dashboard")
+    return [s for s in asked if s.ready and is_valid(s, t)]

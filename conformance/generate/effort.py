@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from conformance.generate import messages
 from conformance.sequences.cases import drawn, kept
 
 if TYPE_CHECKING:
@@ -44,5 +45,6 @@ def generated(  # noqa: PLR0913 - the facts that decide, by name
     if corpus:
         yield from kept(Path(corpus))
     if effort:
+        yield from messages.cases(contract, target)
         count = EFFORTS[effort].sequences or int(max_time * PER_SECOND)
         yield from drawn(contract, target, count=count, seed=seed, users=users)

@@ -34,7 +34,7 @@ def faults(t: Timeline) -> Iterator[Fault]:
     within = t.contract.within("agent.error", "to-dashboard.AGENT_ERROR")
     for agent in t.agents:
         for sent in agent.sent:
-            own = sent.payload.get("agentId") in {agent.agent_id, agent.init and agent.init.payload.get("agentId")}
+            own = sent.payload.get("agentId") in (agent.agent_id, agent.init and agent.init.payload.get("agentId"))
             if sent.type != "AGENT_ERROR" or not own or not t.contract.shapes.accepts(SCHEMA, sent.payload):
                 continue
             for dashboard in watchers(t, agent.user, sent):

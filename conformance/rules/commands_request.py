@@ -108,7 +108,9 @@ def repeated(t: Timeline) -> Iterator[Again]:
 def one_command(again: Again, t: Timeline) -> Iterator[Finding]:
     """ACK with the same id (with other content also INVALID_STATE), and no other agent gets it."""
     s, order = again
-    same = all(s.sent.payload.get(k) == order.asked.get(k) for k in ("agentId", "content", "type"))
+    same = all(
+        s.sent.payload.get(k) == order.asked.get(k) for k in ("agentId", "content", "type", "executionConstraints")
+    )
     same = same and s.sent.payload.get("priority", 50) == order.priority
     expected = f"ACK with commandId {order.id}" + ("" if same else " or ERROR INVALID_STATE")
     if not s.answers:

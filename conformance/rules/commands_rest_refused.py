@@ -40,7 +40,7 @@ def refusable(t: Timeline) -> Iterator[Refused]:
     for e in judged(t):
         if e.operation != "createCommand" or e.request is MISSING or not is_plain_json(e):
             continue
-        foreign = [a for a in aimed_at(e) if a in strange and t.owners.get(str(a)) != e.user]
+        foreign = [a for a in map(str, aimed_at(e)) if a in strange and t.owners.get(a) != e.user]
         if not follows_schema(t, e):
             yield Refused(e, "a body that breaks its schema", BAD)
         elif foreign:

@@ -36,7 +36,7 @@ class Beat(NamedTuple):
 def _beats(t: Timeline, *, valid: bool) -> Iterator[Beat]:
     within = t.contract.within("agent.heartbeat", "to-agent.SERVER_HEARTBEAT")
     for agent in t.agents:
-        own = {agent.agent_id, agent.init and agent.init.payload.get("agentId")}
+        own = (agent.agent_id, agent.init and agent.init.payload.get("agentId"))  # what was sent may be any JSON
         for sent in agent.sent:
             ready = agent.accepted is not None and sent.seq > agent.accepted.seq and sent.type == "AGENT_HEARTBEAT"
             if not ready or sent.payload.get("agentId") not in own or not isinstance(sent.value, dict):
