@@ -1,7 +1,7 @@
 """Messages generated from AsyncAPI and the schemas: per message type the valid ones, and those that break one keyword.
 
-One case for each message that a client may send. The broken ones go first, on connections that are there anyway, then the
-valid ones; what the schema cannot know (whose id it is, which token) is put in from the
+One case for each message that a client may send. The broken ones go first, on connections that are there anyway, then
+the valid ones; what the schema cannot know (whose id it is, which token) is put in from the
 conversation, so that a broken payload is broken in that one place. Nothing is judged here: rules say of each message
 whether it had to be served or refused, and what may have changed.
 """

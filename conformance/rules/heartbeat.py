@@ -169,6 +169,8 @@ def refused(beat: Beat, t: Timeline) -> Iterator[Finding]:
         got = "no answer" if answer is None else f"{answer.label} {code or ''}".strip()
         yield Finding("a heartbeat out of range is not refused", beat.sent, "/payload/healthMetrics", expected, got)
     wrong = reading.reported(beat.sent.payload.get("healthMetrics"))
+    if any(b.agent_id == beat.agent.agent_id and reading.same_metrics(b.metrics, wrong) for b in heartbeats(t)):
+        return  # a right heartbeat said the same: whose numbers are shown cannot be told
     for item in (*reads(t, beat.agent), *_told(t, beat.agent)):
         metrics = reading.metrics(item.value)
         if item.where.seq > beat.sent.seq and reading.same_metrics(metrics, wrong):
