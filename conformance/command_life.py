@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from conformance import reading
 from conformance.command_orders import Order, accepted, orders
 from conformance.command_views import about, deliveries, stops, told
-from conformance.views import Loss, losses
+from conformance.views import RESTART, Loss, losses
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -151,7 +151,7 @@ def _live(t: Timeline, task: Task) -> None:
     for i in _inputs(t, task):
         _pass(t, task, due, i.at)
         now = task.steps[-1].status
-        if i.by == "loss" and now == "QUEUED":
+        if i.by in {"loss", "restart"} and now == "QUEUED":
             continue
         if now in TERMINAL or i.at >= task.unsure:
             break
@@ -220,6 +220,8 @@ def _inputs(t: Timeline, task: Task) -> list[_Input]:
             early = NOTICED if loss.closed.by == "backend" else 0.0
             known = t.bound(loss.closed.at, NOTICED)
             everything.append(_Input(loss.closed.at - early, known, "loss", "FAILED", loss.closed, loss.agent.id))
+    restarts = (n for n in t.notes if n.kind in RESTART)  # what becomes of an executing one then is not said
+    everything += [_Input(n.at, None, "restart", "", n, "") for n in restarts]
     return sorted((i for i in everything if i.at > order.cause.at), key=lambda i: i.at)
 
 
