@@ -23,7 +23,7 @@ def named(cell: str) -> set[str]:
 def test_the_table_of_capabilities_names_each_with_all_its_clauses() -> None:
     """A row for each capability of the contract, with the clauses that belong to it and the line that withholds it."""
     rows = re.findall(
-        r"^\| `([a-z-]+)` \| [^|]+ \| ([^|]+) \| `withheld = \[\"([a-z-]+)\"\]` \|$", README.read_text(), re.M
+        r"^\| `([a-z-]+)` \| [^|]+ \| ([^|]+) \| `withheld = \[\"([a-z-]+)\"\]` \|$", README.read_text(), re.MULTILINE
     )
     told = {name: named(cell) for name, cell, _ in rows}
     clauses = load_contract().clauses.values()
