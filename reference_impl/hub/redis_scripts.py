@@ -1,9 +1,9 @@
 """What Redis does in one step: entering and leaving a turn, staying alive.
 
 Keys, all below one prefix: `user:ID` (a hash: who has the turn, until when, its fence, the number
-of the last entry), `user:ID:waiting` (nodes, first come first served), `user:ID:log` (the last
-entries), `user:ID:nodes` (who follows), `user:ID:seats` (agent → seat); `nodes` (node → until
-when it lives), `node:ID:users` (whom it follows or has a turn with). A node hears what is published on `node:ID`.
+of the last entry, the size of the log), `user:ID:waiting` (nodes, first come first served), `user:ID:log` (the last
+256 entries, 8 MiB at most, for a minute), `user:ID:nodes` (who follows), `user:ID:seats` (agent →
+seat); `nodes` (node → until when it lives), `node:ID:users` (whom it follows or has a turn with). A node hears what is published on `node:ID`.
 Times are milliseconds of Redis' own clock, so that the clocks of nodes need not agree.
 """
 
@@ -28,8 +28,12 @@ local function tell(by, words, others_only)
   if #others == 0 then return end
   local number = redis.call('HINCRBY', turn, 'number', 1)
   local entry = '[' .. number .. ',"' .. by .. '",' .. words .. ']'
-  redis.call('RPUSH', turn .. ':log', entry)
-  redis.call('LTRIM', turn .. ':log', -256, -1)
+  local count, size = redis.call('RPUSH', turn .. ':log', entry), #entry
+  if count > 1 then size = redis.call('HINCRBY', turn, 'size', size) end
+  while count > 1 and (count > 256 or size > 8388608) do
+    size, count = size - #redis.call('LPOP', turn .. ':log'), count - 1
+  end
+  redis.call('HSET', turn, 'size', whole(size))
   redis.call('PEXPIRE', turn .. ':log', 60000)
   for _, follower in ipairs(others) do
     redis.call('PUBLISH', prefix .. 'node:' .. follower, '["entry",' .. cjson.encode(user) .. ',' .. entry .. ']')
