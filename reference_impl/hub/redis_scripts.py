@@ -1,10 +1,16 @@
 """What Redis does in one step: entering and leaving a turn, staying alive.
 
-Keys, all below one prefix: `user:ID` (a hash: who has the turn, until when, its fence, the number
-of the last entry, the size of the log), `user:ID:waiting` (nodes, first come first served), `user:ID:log` (the last
-256 entries, 8 MiB at most, for a minute), `user:ID:nodes` (who follows), `user:ID:seats` (agent →
-seat); `nodes` (node → until when it lives), `node:ID:users` (whom it follows or has a turn with). A node hears what is published on `node:ID`.
-Times are milliseconds of Redis' own clock, so that the clocks of nodes need not agree.
+Keys, all below one prefix:
+- `user:ID`: a hash: who has the turn, until when, its fence, the number of the last entry, the size of the log;
+- `user:ID:waiting`: nodes, first come, first served;
+- `user:ID:log`: the last 256 entries, 8 MiB at most, for a minute;
+- `user:ID:nodes`: who follows;
+- `user:ID:seats`: agent → seat;
+- `nodes`: node → until when it lives;
+- `node:ID:users`: whom the node follows or has a turn with.
+
+A node hears what is published on `node:ID`. Times are milliseconds of Redis' own clock, so that
+the clocks of nodes need not agree.
 """
 
 from typing import Final
