@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
+from conformance import reading
 from conformance.command_orders import Order, accepted, named, orders, requests
 from conformance.command_scene import ONE, TWO, accepts, asks, creates, refuses, takes, told
 from conformance.dialogue import Said, refusal
@@ -123,8 +124,12 @@ def one_command(again: Again, t: Timeline) -> Iterator[Finding]:
         got = s.answers[0].payload.get("code", s.answers[0].type)
         yield Finding("the same COMMAND_REQUEST again is refused", s.answers[0], "/payload", expected, got, (s.sent,))
     for agent in t.agents:
-        for frame in agent.of_kind("COMMAND_REQUEST", after=s.sent.seq):
-            if frame.payload.get("commandId") == order.id and agent.agent_id not in order.targets:
+        given = [f for f in agent.of_kind("COMMAND_REQUEST") if reading.command_id(f.payload) == order.id]
+        if len(given) > 1 and given[-1].seq > s.sent.seq:
+            says = "a repeated commandId was delivered again: the command runs twice"
+            yield Finding(says, given[-1], "", "one COMMAND_REQUEST on a connection", len(given), (given[0], s.sent))
+        for frame in given:
+            if frame.seq > s.sent.seq and agent.agent_id not in order.targets:
                 says = "a repeated commandId brought the command to a second agent"
                 yield Finding(
                     says, frame, "/payload/commandId", f"only to {order.targets[0]}", agent.agent_id, (s.sent,)
@@ -154,6 +159,14 @@ def same_again_refused(s: Scene) -> None:
     asks(dashboard)
     payload = {"commandId": ONE, "agentId": "a1", "content": "Say hello", "type": "NATURAL"}
     refuses(dashboard, dashboard.sends("COMMAND_REQUEST", payload), "INVALID_STATE")
+
+
+def same_again_runs_twice(s: Scene) -> None:
+    agent, dashboard = s.agent("a1"), s.dashboard()
+    asks(dashboard)
+    takes(agent)
+    asks(dashboard)
+    takes(agent)
 
 
 def same_again_for_another_agent(s: Scene) -> None:
@@ -299,7 +312,7 @@ RULES = (
         when=repeated,
         check=one_command,
         good=(same_again, same_over_rest_is_another),
-        bad=(same_again_made_another, same_again_refused, same_again_for_another_agent),
+        bad=(same_again_made_another, same_again_refused, same_again_runs_twice, same_again_for_another_agent),
         cases=(the_same_id_twice,),
     ),
     Rule(

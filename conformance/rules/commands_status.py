@@ -60,8 +60,16 @@ def _watched(t: Timeline, task: Task, step: Step) -> Iterator[Announced]:
             if f.at >= step.at and reading.status(f.payload) == step.status
         ]
         ready = next(iter(dashboard.snapshots), dashboard.accepted)
-        if ready is not None and ready.at < step.at and (frames or dashboard.until > t.bound(step.settled, WITHIN)):
+        over = dashboard.until > t.bound(step.settled, WITHIN) or _passed_over(t, task, step, dashboard)
+        if ready is not None and ready.at < step.at and (frames or over):
             yield Announced(task, step, dashboard, frames)
+
+
+def _passed_over(t: Timeline, task: Task, step: Step, dashboard: Connection) -> bool:
+    """Whether a later step was told already: they are told in order, so that this one will not be told any more."""
+    later = {s.status for s in task.known if s.at > step.at}
+    frames = told_of(t, dashboard, task.id, task.agent_id)
+    return any(f.at >= step.at and reading.status(f.payload) in later for f in frames)
 
 
 def told_in_time(a: Announced, t: Timeline) -> Iterator[Finding]:
@@ -222,6 +230,16 @@ def told_as_failed(s: Scene) -> None:
     _life(s, "EXECUTING", "FAILED")
 
 
+def start_passed_over(s: Scene) -> None:
+    agent, dashboard = s.agent("a1"), s.dashboard()
+    asks(dashboard)
+    told(dashboard, "QUEUED")
+    takes(agent)
+    acks(agent)
+    completes(agent)
+    told(dashboard, "COMPLETED")
+
+
 def told_late(s: Scene) -> None:
     agent, dashboard = s.agent("a1"), s.dashboard()
     asks(dashboard)
@@ -301,6 +319,8 @@ async def commands_while_dashboards_watch(world: World) -> None:
         await agent.takes(command)
         await agent.ack(command, "RECEIVED")
         await agent.ack(command)
+        for watching in (dashboard, other):
+            await watching.sees_command(command, "EXECUTING")
         await agent.complete(command, "FAILED", error="No disk left")
         for watching in (dashboard, other):
             await watching.sees_command(command, "FAILED")
@@ -336,7 +356,7 @@ RULES = (
         when=announced("agent"),
         check=told_in_time,
         good=(each_once, straight_to_the_end),
-        bad=(no_status_at_all, end_not_told, told_as_failed, told_late),
+        bad=(no_status_at_all, end_not_told, start_passed_over, told_as_failed, told_late),
         cases=(commands_while_dashboards_watch,),
     ),
     Rule(
