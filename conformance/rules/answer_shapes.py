@@ -6,7 +6,6 @@ have rules of their own (AGT-1 to AGT-4), which say more.
 
 from __future__ import annotations
 
-import asyncio
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -30,7 +29,6 @@ JSON = ("application/json",)
 IN_ITS_OWN_CASE = frozenset({"deleteAgent", "refreshTokens"})
 """Operations whose success takes more than a request: the cases of their clauses bring it about."""
 MOST = 5
-AT_ONCE = 8
 GOOD = frozenset({VALID, "session"})
 
 
@@ -107,21 +105,17 @@ ANYTHING = frozenset({"TOK-2"})
 """Clauses whose operations may answer with any data."""
 
 
-@provocation(budget=30.0)
+@provocation(budget=60.0)
 async def every_operation_serves(world: World) -> None:
     """Each operation that the target promises and that touches nobody else, asked for as it should be."""
-    estate, gate = await world.estate(), asyncio.Semaphore(AT_ONCE)
+    estate = await world.estate()
     served = [o for o in world.site.operations if not o.destructive and estate.reaches(o)]
     served = [o for o in served if o.id not in IN_ITS_OWN_CASE]
 
-    async def ask(operation: Operation) -> None:
-        async with gate:
-            await _ask(estate, operation)
-
     removing = [o for o in served if o.method == "DELETE" or o.id == "cancelCommand"]
     for group in ([o for o in served if o.method == "GET"], [o for o in served if o.method not in {"GET", "DELETE"}]):
-        await asyncio.gather(*(ask(o) for o in group if o not in removing))
-    await asyncio.gather(*(ask(o) for o in removing))
+        await world.crowd(_ask(estate, o) for o in group if o not in removing)
+    await world.crowd(_ask(estate, o) for o in removing)
 
 
 async def _ask(estate: Estate, operation: Operation) -> None:

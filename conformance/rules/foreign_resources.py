@@ -190,7 +190,7 @@ def stopped_all_the_same(s: Scene) -> None:
     s.shows(s.row("a1"))
 
 
-@provocation(needs="second-user")
+@provocation(needs="second-user", budget=60.0)
 async def a_stranger_at_every_door(world: World) -> None:
     """A second user tries every operation on one resource with the first one's ids, and with ids of nothing."""
     estate, other = await world.estate(), world.user(1)

@@ -115,7 +115,7 @@ def entries_about_alices_agent(s: Scene) -> None:
     _listed(s, "/audit-logs", "bob", {"id": "e1", "userId": None, "agentId": "a1"})
 
 
-@provocation(needs="second-user", budget=20.0)
+@provocation(needs="second-user", budget=60.0)
 async def two_users_with_everything(world: World) -> None:
     """Two users have one of everything; each looks at every list, whole, and picked by the other's agent."""
     estates = [await world.estate(index) for index in (0, 1)]

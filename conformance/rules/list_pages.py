@@ -174,7 +174,7 @@ def _examples(operation: Operation) -> dict[str, Any]:
     return {k: v for k, v in locals().items() if callable(v)}
 
 
-@provocation(budget=25.0)
+@provocation(budget=60.0)
 async def page_by_page(world: World) -> None:
     """Each list in pages of one and two, and past its end, each between two looks at the whole, three times over."""
     estates = [await world.estate() for _ in range(2)]

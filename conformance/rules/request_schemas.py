@@ -6,7 +6,6 @@ them the right neighbours, which must be served.
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 
 from conformance.asked import Asked, asked, texts
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from conformance.world.world import World
 
 BAD, REFUSED = 400, 400
-AT_ONCE = 8
 FREE = frozenset({"pollDeviceToken", "confirmDevice", "verifyMagicLink", "refreshTokens", "authorizeDevice"})
 """Operations that may refuse a well-formed request with 400: its token, code or client is not good."""
 LONGEST = 8
@@ -262,7 +260,7 @@ def other_code(s: Scene) -> None:
     told(s, "/content", code="INVALID")
 
 
-@provocation(budget=40.0)
+@provocation(budget=60.0)
 async def bodies_of_every_operation(world: World) -> None:
     """For each operation with a body: every fault of its schema between two looks, then its right neighbours."""
     await _try_bodies(world, [o for o in world.site.operations if o.body and not o.destructive])
@@ -275,30 +273,29 @@ async def bodies_that_reach_far(world: World) -> None:
 
 
 async def _try_bodies(world: World, operations: list[Operation], *, neighbours: bool = True) -> None:
-    estate, gate = await world.estate(), asyncio.Semaphore(AT_ONCE)
+    estate = await world.estate()
     samples = world.site.contract.samples
 
     async def send(operation: Operation, body: object) -> None:
-        async with gate:
-            await estate.user.rest.call(
-                operation.method,
-                operation.fill(estate.ids),
-                body=body,
-                credential=VALID if operation.secured else "none",
-            )
+        await estate.user.rest.call(
+            operation.method,
+            operation.fill(estate.ids),
+            body=body,
+            credential=VALID if operation.secured else "none",
+        )
 
     reached = [o for o in operations if estate.reaches(o)]
     await _look(estate)
     for operation in reached:
         wrong = [w.value for w in samples.faults(operation.body, estate.body(operation))]
         kept = [w for w in wrong if w is not None or operation.needs_body]  # null may stand for no body at all
-        await asyncio.gather(*(send(operation, body) for body in kept))
+        await world.crowd(send(operation, body) for body in kept)
         await estate.agent.heartbeat()
     await _look(estate)
     for operation in reached if neighbours else ():
         many = len(list(samples.neighbours(operation.body, estate.body(operation))))
         bodies = [list(samples.neighbours(operation.body, estate.body(operation)))[i] for i in range(many)]
-        await asyncio.gather(*(send(operation, body) for body in [estate.body(operation), *bodies]))
+        await world.crowd(send(operation, body) for body in [estate.body(operation), *bodies])
 
 
 async def _look(estate: Estate) -> None:
@@ -311,14 +308,13 @@ async def _look(estate: Estate) -> None:
             await estate.user.rest.get(operation.fill(estate.ids), query=query)
 
 
-@provocation(budget=30.0)
+@provocation(budget=60.0)
 async def queries_of_every_operation(world: World) -> None:
     """For each query parameter of each operation: values just inside and just outside its schema."""
-    estate, gate = await world.estate(), asyncio.Semaphore(AT_ONCE)
+    estate = await world.estate()
 
     async def ask(operation: Operation, name: str, value: str) -> None:
-        async with gate:
-            await estate.user.rest.get(operation.fill(estate.ids), query={name: value})
+        await estate.user.rest.get(operation.fill(estate.ids), query={name: value})
 
     asks = []
     for operation in (o for o in world.site.operations if estate.reaches(o)):
@@ -328,7 +324,7 @@ async def queries_of_every_operation(world: World) -> None:
             values = [right, *(s.value for s in samples.faults(schema, right)), *samples.neighbours(schema, right)]
             written = {str(v) for v in values if isinstance(v, (str, int)) and not isinstance(v, bool) and v != ""}
             asks += [ask(operation, name, value) for value in sorted(written)]
-    await asyncio.gather(*asks)
+    await world.crowd(asks)
 
 
 RULES = (

@@ -37,7 +37,6 @@ NAMES = {
     "refresh": "a refresh token",
 }
 UNAUTHORIZED, NOT_FOUND, TOO_LARGE = 401, 404, 413
-AT_ONCE = 8
 UUID = "00000000-0000-4000-8000-000000000000"
 
 
@@ -319,24 +318,23 @@ async def _try_everywhere(world: World, kinds: tuple[str, ...]) -> None:
 
     The good token comes last, but for what would touch more than this case made.
     """
-    rest, gate = world.user().rest, asyncio.Semaphore(AT_ONCE)
+    rest = world.user().rest
 
     async def ask(operation: Operation, kind: str) -> None:
-        async with gate:
-            await rest.call(operation.method, operation.fill(UUID), raw=_body(operation), credential=kind)
+        await rest.call(operation.method, operation.fill(UUID), raw=_body(operation), credential=kind)
 
     secured = [o for o in world.site.operations if o.secured]
     for kind in (*(k for k in kinds if k in world.site.keyring.kinds), VALID):
-        await asyncio.gather(*(ask(o, kind) for o in secured if kind != VALID or not o.destructive))
+        await world.crowd(ask(o, kind) for o in secured if kind != VALID or not o.destructive)
 
 
-@provocation(budget=30.0)
+@provocation(budget=60.0)
 async def every_operation_without_key(world: World) -> None:
     """No token and forged ones on each secured operation of the contract that the target promises."""
     await _try_everywhere(world, WITHOUT_KEY)
 
 
-@provocation(needs="signing-key", budget=30.0)
+@provocation(needs="signing-key", budget=60.0)
 async def every_operation_with_key(world: World) -> None:
     """Well-signed tokens that open nothing, on each of them."""
     await _try_everywhere(world, WITH_KEY)
@@ -349,7 +347,7 @@ def _body(operation: Operation) -> bytes | None:
     return b"{" if operation.destructive else b"{}"
 
 
-@provocation(budget=20.0)
+@provocation(budget=60.0)
 async def everything_that_is_there(world: World) -> None:
     """Without a token and with a forged one: everything that a user has is asked for, changed, and not changed.
 

@@ -153,7 +153,7 @@ def below_refused(s: Scene) -> None:
     sized(s, MIB - 1, 413)
 
 
-@provocation(budget=20.0)
+@provocation(budget=60.0)
 async def other_media_everywhere(world: World) -> None:
     """For each operation with a body: a form post, broken JSON, and JSON declared as text, between two looks."""
     estate = await world.estate()

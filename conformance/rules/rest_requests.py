@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from conformance.world.world import World
 
 NOT_FOUND, WRONG_METHOD = 404, 405
-AT_ONCE = 8
 ANYWHERE = {"HEAD", "OPTIONS"}
 
 
@@ -186,15 +184,14 @@ def _odd_bodies(body: dict[str, object]) -> Iterator[bytes]:
             yield b"{" + orjson.dumps(name) + b": " + written + (b"}" if rest == b"}" else b"," + rest)
 
 
-@provocation(budget=40.0)
+@provocation(budget=60.0)
 async def odd_requests_everywhere(world: World) -> None:
     """Each operation that the target promises, with odd ids, queries and bodies, and odd texts and numbers."""
-    estate, gate = await world.estate(), asyncio.Semaphore(AT_ONCE)
+    estate = await world.estate()
 
     async def ask(operation: Operation, path: str, **options: Any) -> None:
-        async with gate:
-            credential = VALID if operation.secured else "none"
-            await estate.user.rest.call(operation.method, path, credential=credential, **options)
+        credential = VALID if operation.secured else "none"
+        await estate.user.rest.call(operation.method, path, credential=credential, **options)
 
     operations = [o for o in world.site.operations if not o.destructive and estate.reaches(o)]
     asks = [ask(o, o.fill(odd)) for o in operations if o.names for odd in ODD_IDS]
@@ -203,10 +200,10 @@ async def odd_requests_everywhere(world: World) -> None:
         asks += [ask(operation, path, query={name: odd}) for name in operation.query for odd in ODD_QUERIES]
         if operation.body:
             asks += [ask(operation, path, raw=raw) for raw in _odd_bodies(estate.body(operation))]
-    await asyncio.gather(*asks)
+    await world.crowd(asks)
 
 
-@provocation(budget=20.0)
+@provocation(budget=60.0)
 async def methods_not_served_anywhere(world: World) -> None:
     """On each path of the contract that is promised: a method that it does not serve, and one that nobody serves."""
     estate = await world.estate()

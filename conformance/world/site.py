@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from conformance.world.credentials import Keyring
 
 
+AT_ONCE = 6
+"""Requests of crowds that are under way at the same time."""
+
+
 @dataclass
 class Site:
     """One target as this run found it. Preflight writes it; afterwards it is only read."""
@@ -42,6 +46,8 @@ class Site:
     """User → paths of whatever else it made that can be deleted."""
     vault: Vault = field(default_factory=Vault)
     """What the backend gave out that is secret."""
+    crowd: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
+    """Shared by all cases that send many requests, so that the others are not kept waiting."""
     mail: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held from asking for a sign-in mail to using it: there is one address, and the newest mail counts."""
 

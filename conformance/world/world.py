@@ -20,7 +20,7 @@ from conformance.world.sign_in import Device, Session, mailed_token, new_device,
 from conformance.world.user import User
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Iterable
 
     from conformance.timeline import Exchange, Timeline
     from conformance.world.site import Site
@@ -106,6 +106,15 @@ class World:
             return False
         self.recorder.note("restarted")
         return True
+
+    async def crowd(self, requests: Iterable[Awaitable[Any]]) -> None:
+        """Sends many requests, a few at the same time, whatever other cases do."""
+
+        async def one(request: Awaitable[Any]) -> None:
+            async with self.site.crowd:
+                await request
+
+        await asyncio.gather(*map(one, requests))
 
     async def estate(self, index: int = 0) -> Estate:
         """One of everything that has an id, of the first, second … user."""
