@@ -290,7 +290,6 @@ async def _try_bodies(world: World, operations: list[Operation], *, neighbours: 
         wrong = [w.value for w in samples.faults(operation.body, estate.body(operation))]
         kept = [w for w in wrong if w is not None or operation.needs_body]  # null may stand for no body at all
         await world.crowd(send(operation, body) for body in kept)
-        await estate.agent.heartbeat()
     await _look(estate)
     for operation in reached if neighbours else ():
         many = len(list(samples.neighbours(operation.body, estate.body(operation))))
@@ -299,8 +298,7 @@ async def _try_bodies(world: World, operations: list[Operation], *, neighbours: 
 
 
 async def _look(estate: Estate) -> None:
-    """The agent says that it lives; the owner looks at each resource and each list."""
-    await estate.agent.heartbeat()
+    """The owner looks at each resource and each list."""
     operations = estate.world.site.operations
     for operation in (o for o in operations if o.method == "GET" and estate.reaches(o) and o.path.count("/") <= 2):  # noqa: PLR2004 - /kind and /kind/id
         if operation.path.split("/")[1] in {"agents", "commands", "presets", "constraints", "reports"}:

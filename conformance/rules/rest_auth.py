@@ -370,7 +370,6 @@ async def everything_that_is_there(world: World) -> None:
                     for ids, options in ((nothing, right), (estate.ids, broken), (estate.ids, right))
                 )
             )
-        await estate.agent.heartbeat()
         await asyncio.gather(*(estate.user.rest.get(o.fill(estate.ids)) for o in looks))
 
 

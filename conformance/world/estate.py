@@ -1,10 +1,12 @@
 """One of everything that has an id, all of one user: what generated cases ask for, change and try to reach.
 
-The agent stays connected and has begun the command; nothing here is waited for in vain, for other cases judge it.
+The agent stays connected, goes on beating and has begun the command; nothing here is waited for in vain, for other
+cases judge it.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from dataclasses import dataclass, field
@@ -49,6 +51,7 @@ async def make_estate(world: World, user: User) -> Estate:
     """An agent, a preset, a constraint, a command that the agent has begun, and its report, as far as promised."""
     estate = Estate(world, user, await user.agent())
     estate.ids["agentId"] = estate.agent.id
+    world.beside(_beat(estate.agent, world.site.terms.heartbeat_interval / 2))
     operations = {o.id: o for o in world.site.operations}
     for name, parameter in (("createPreset", "presetId"), ("createConstraint", "constraintId")):
         if name in operations:
@@ -58,6 +61,13 @@ async def make_estate(world: World, user: User) -> Estate:
     if "commandId" in estate.ids:
         await _work(world, estate)
     return estate
+
+
+async def _beat(agent: Agent, every: float) -> None:
+    """The agent says that it lives, however long the case takes."""
+    while agent.link.is_open:
+        await asyncio.sleep(every)
+        await agent.say_heartbeat()
 
 
 async def _create(operation: Operation, estate: Estate, parameter: str) -> None:

@@ -20,7 +20,7 @@ from conformance.world.sign_in import Device, Session, mailed_token, new_device,
 from conformance.world.user import User
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Iterable
+    from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterable
 
     from conformance.timeline import Exchange, Timeline
     from conformance.world.site import Site
@@ -47,6 +47,7 @@ class World:
         self._asides: list[Aside] = []
         self._users: dict[tuple[str, str], User] = {}
         self._ids = 0
+        self._beside: list[asyncio.Task[None]] = []
 
     def user(self, index: int = 0, node: str = "") -> User:
         """The first, second … user of the run, on the target or on one of its nodes (see `nodes`)."""
@@ -106,6 +107,10 @@ class World:
             return False
         self.recorder.note("restarted")
         return True
+
+    def beside(self, doing: Coroutine[Any, Any, None]) -> None:
+        """Does something beside the script, until the case is closed."""
+        self._beside.append(asyncio.create_task(doing))
 
     async def crowd(self, requests: Iterable[Awaitable[Any]]) -> None:
         """Sends many requests, a few at the same time, whatever other cases do."""
@@ -218,7 +223,9 @@ class World:
         )
 
     async def close(self) -> None:
-        """Ends every socket that is still open."""
+        """Ends what is done beside, and every socket that is still open."""
+        for task in self._beside:
+            task.cancel()
         for aside in self._asides:
             aside.close()
         await asyncio.gather(*(link.close() for link in self._links if link.is_open))
