@@ -24,7 +24,8 @@ STOPPED, READS_ON, OUTCOME = "slow-stopped", "slow-reads-on", "slow-outcome"
 CODES = frozenset({1008, 4004})
 STEPS = (16 * MIB, 48 * MIB, BOUND + 16 * MIB)
 """What is poured before looking whether it was cut: most backends cut early, none has to before the last."""
-EVERY = 0.1
+EVERY, BEAT = 0.1, 10
+"""Seconds between lines, and lines between heartbeats."""
 
 
 def meanwhile(t: Timeline) -> Iterator[Told]:
@@ -173,6 +174,8 @@ async def _print_beside(printer: Agent, fast: Dashboard, pouring: asyncio.Task[i
         sent = await printer.prints("line\n", answered=False)
         if await fast.sees_piece(sent) is None:
             break
+        if sent.payload["sequence"] % BEAT == 0:
+            await printer.say_heartbeat()
         await asyncio.sleep(EVERY)
 
 

@@ -28,6 +28,8 @@ CHUNK = 960 * 1024
 """Characters in one piece of output: with its envelope it stays below the 1 MiB that an agent may send at once."""
 AT_ONCE = 2
 """Pieces on their way before the answer to the first is waited for."""
+BEAT = 32
+"""Pieces between heartbeats, so that it is not given up meanwhile."""
 ANSWER_SECONDS = 3.0
 RECEIVE_BUFFER = 64 * 1024
 """Bytes that the tester's kernel takes for a dashboard that does not read: little, so that the backend must hold it."""
@@ -112,12 +114,18 @@ class Pourer(Aside):
         sent = taken = 0
         with contextlib.suppress(AssertionError, TimeoutError, ConnectionClosed):
             while taken < size:
+                if taken // CHUNK % BEAT == 0:
+                    await self._beat()
                 while sent < size and sent - taken < AT_ONCE * CHUNK:
                     await self._print()
                     sent += CHUNK
                 await self._hears("ACK", "ERROR")
                 taken += CHUNK
         return taken
+
+    async def _beat(self) -> None:
+        health = {"cpuUsage": 1, "memoryUsage": 1, "uptime": 1, "commandsProcessed": 0}
+        await self._say("AGENT_HEARTBEAT", {"agentId": self.id, "healthMetrics": health})
 
     async def _print(self) -> None:
         payload = {
