@@ -147,7 +147,7 @@ def wrong_code(s: Scene) -> None:
     _ends(s, 16 * MIB, 4 * MIB, 1011)
 
 
-@provocation(needs="load", alone=True, budget=30.0)
+@provocation(needs="load", alone=True, budget=45.0)
 async def slow_beside_fast(world: World) -> None:
     """One dashboard stops reading, another reads; an agent pours output, up to more than any backend may hold."""
     user = world.user()

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 MIB = 1024 * 1024
 CHUNK = 960 * 1024
 """Characters in one piece of output: with its envelope it stays below the 1 MiB that an agent may send at once."""
-AT_ONCE = 2
-"""Pieces on their way before the answer to the first is waited for."""
+AT_ONCE, APART = 6, 1 / 80
+"""Pieces on their way before the answer to the first is waited for, and seconds between two (100 a second are allowed)."""
 BEAT = 32
 """Pieces between heartbeats, so that it is not given up meanwhile."""
 ANSWER_SECONDS = 3.0
@@ -118,6 +118,7 @@ class Pourer(Aside):
                     await self._beat()
                 while sent < size and sent - taken < AT_ONCE * CHUNK:
                     await self._print()
+                    await asyncio.sleep(APART)
                     sent += CHUNK
                 await self._hears("ACK", "ERROR")
                 taken += CHUNK
