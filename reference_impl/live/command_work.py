@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from reference_impl.domain.commands import Change, Command, Part
 from reference_impl.domain.errors import queue_full
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from reference_impl.live.command_news import CommandNews
     from reference_impl.live.deadlines import Deadlines
     from reference_impl.parts import Parts
+
+_FEW: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,15 +136,20 @@ class CommandWork:
     async def _to_tell(
         self, user_id: str, changes: Sequence[Change], before: Mapping[str, Queue], after: Mapping[str, Queue]
     ) -> Sequence[Agent]:
-        """The agents on which a command starts or ends, or whose activityState changes (STA-8)."""
+        """The agents on which a command starts or ends, and those connected whose activityState changes (STA-8)."""
         moved = {part.agent_id for change in changes for was, part in change.parts() if _starts_or_ends(was, part)}
-        agents = []
-        for agent_id, queue in after.items():
-            if agent_id in moved or queue.activity.state is not before[agent_id].activity.state:
-                agent = await self._agents.get(agent_id)
-                if agent is not None and agent.user_id == user_id:
-                    agents.append(replace(agent, activity=queue.activity))
-        return agents
+        changed = [name for name, queue in after.items() if queue.activity.state is not before[name].activity.state]
+        present = {name for name in changed if self._presence.get(name) is not None}
+        wanted = [name for name in after if name in moved or name in present]
+        known = await self._known(user_id, wanted)
+        return [replace(known[name], activity=after[name].activity) for name in wanted if name in known]
+
+    async def _known(self, user_id: str, agent_ids: Sequence[str]) -> Mapping[str, Agent]:
+        """These agents of the user: one by one if they are few, for then they are remembered, else all at once."""
+        if len(agent_ids) > _FEW:
+            return {agent.agent_id: agent for agent in await self._agents.all_of(user_id)}
+        found = [await self._agents.get(agent_id) for agent_id in agent_ids]
+        return {agent.agent_id: agent for agent in found if agent is not None and agent.user_id == user_id}
 
     def _tell(
         self,
