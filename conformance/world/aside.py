@@ -27,7 +27,7 @@ MIB = 1024 * 1024
 CHUNK = 960 * 1024
 """Characters in one piece of output: with its envelope it stays below the 1 MiB that an agent may send at once."""
 AT_ONCE, APART = 6, 1 / 80
-"""Pieces on their way before the answer to the first is waited for, and seconds between two (100 a second are allowed)."""
+"""Pieces on their way before the answer to the first is waited for; seconds between two (100 a second may come)."""
 BEAT = 32
 """Pieces between heartbeats, so that it is not given up meanwhile."""
 ANSWER_SECONDS = 3.0
