@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from conformance.command_orders import Order
-    from conformance.timeline import Connection, Exchange, Frame, Note, Timeline
+    from conformance.timeline import Connection, Exchange, Frame, Timeline
 
 
 class Reading(NamedTuple):
@@ -49,9 +49,21 @@ def about(t: Timeline, command_id: str) -> list[Said]:
     return t.remember(_about).get(command_id, [])
 
 
-def quiet(t: Timeline) -> list[Note]:
+class Quiet(NamedTuple):
+    """A quiet moment: nothing more comes of what had been settled when the tester began to wait for it."""
+
+    since: float
+    at: float
+    seq: int
+
+
+def quiet(t: Timeline) -> list[Quiet]:
     """The quiet moments."""
-    return [n for n in t.notes if n.kind == "quiet"]
+    return t.remember(_quiet)
+
+
+def _quiet(t: Timeline) -> list[Quiet]:
+    return [Quiet(n.data.get("since", n.at), n.at, n.seq) for n in t.notes if n.kind == "quiet"]
 
 
 def resources(t: Timeline, *operations: str) -> Iterator[Reading]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from conformance import reading
 from conformance.command_life import TERMINAL, Task, tasks
 from conformance.command_scene import ONE, TWO, asks, completes, shows, takes, told
+from conformance.command_views import quiet
 from conformance.rest_views import judged
 from conformance.rule import Finding, Rule, provocation
 from conformance.rules.commands_status import announced, told_in_time
@@ -43,7 +44,7 @@ def left_behind(t: Timeline) -> Iterator[Left]:
                 continue
             for e in judged(t):
                 mine = e.operation == "getCommand" and e.user == d.user and task.id in e.path.lower()
-                calm = any(n.kind == "quiet" and d.ended < n.at < e.at for n in t.notes)
+                calm = any(d.ended < m.since and m.at < e.at for m in quiet(t))
                 if mine and (calm or e.at > t.bound(d.ended, WITHIN)):
                     yield Left(task, d, was, e)
 

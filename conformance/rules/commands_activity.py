@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from conformance import reading
 from conformance.command_life import TERMINAL, Step, Task, tasks, tasks_of
 from conformance.command_scene import ONE, TWO, acks, asks, completes, takes
-from conformance.command_views import quiet
+from conformance.command_views import Quiet, quiet
 from conformance.rule import Finding, Rule, provocation
 from conformance.views import watchers
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from conformance.scene import Scene
-    from conformance.timeline import Connection, Event, Frame, Note, Timeline
+    from conformance.timeline import Connection, Event, Frame, Timeline
     from conformance.world.world import World
 
 WITHIN = 1.0
@@ -75,11 +75,11 @@ def shown(t: Timeline) -> Iterator[Shown]:
                 yield Shown(frame, wanted, tuple(x.steps[-1].cause for x in mine[-1:]))
 
 
-def _activity(mine: list[Task], mark: Note, frame: Frame) -> str | None:
+def _activity(mine: list[Task], mark: Quiet, frame: Frame) -> str | None:
     """What activityState must be; None where something happened since the quiet moment."""
-    if any(mark.at < s.settled and s.at < frame.at for x in mine for s in x.steps):
+    if any(mark.since < s.settled and s.at < frame.at for x in mine for s in x.steps):
         return None
-    if any(mark.at < c[0].at < frame.at for x in mine for c in x.cancels):
+    if any(mark.since < c[1] and c[0].at < frame.at for x in mine for c in x.cancels):
         return None
     now = [x.status(frame.at) for x in mine if x.order.cause.at < frame.at]
     if None in now:

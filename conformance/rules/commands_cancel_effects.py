@@ -83,7 +83,7 @@ def ended_ones(t: Timeline) -> Iterator[Over]:
             continue
         for agent in t.agents:
             if agent.agent_id == task.agent_id and agent.user == task.order.user:
-                calm = [m.at for m in quiet(t) if end.settled < m.at < agent.until]
+                calm = [m.at for m in quiet(t) if end.settled < m.since and m.at < agent.until]
                 if agent.opened.at > end.settled or calm:
                     yield Over(task, agent, agent.opened.at if agent.opened.at > end.settled else calm[0])
 

@@ -38,9 +38,11 @@ def choices(t: Timeline) -> Iterator[Choice]:
         for task in tasks:
             frame = task.delivered_on(agent)
             mark = next((m for m in reversed(marks) if frame and m.at < frame.at), None)
-            if frame is None or mark is None or not _waits(task, agent, mark.at):
+            if frame is None or mark is None or not _waits(task, agent, mark.since):
                 continue
-            waiting = [o for o in tasks if o is not task and _waits(o, agent, mark.at) and _waits(o, agent, frame.at)]
+            waiting = [
+                o for o in tasks if o is not task and _waits(o, agent, mark.since) and _waits(o, agent, frame.at)
+            ]
             if waiting:
                 yield Choice(agent, task, frame, waiting)
 

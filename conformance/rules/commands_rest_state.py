@@ -9,7 +9,7 @@ from conformance import reading
 from conformance.command_life import TERMINAL, Task, tasks
 from conformance.command_orders import Order, orders
 from conformance.command_scene import ONE, acks, asks, completes, lists, resource, shows, takes, told
-from conformance.command_views import Reading, quiet, readings, resources
+from conformance.command_views import Quiet, Reading, quiet, readings, resources
 from conformance.command_views import told as told_of
 from conformance.rest_views import same
 from conformance.rule import Finding, Rule
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from conformance.scene import Scene
-    from conformance.timeline import Event, Note, Timeline
+    from conformance.timeline import Event, Timeline
     from conformance.world.world import World
 
 REACHED = {
@@ -104,12 +104,12 @@ def calm_looks(t: Timeline) -> Iterator[Calm]:
         for r in readings(t, task.order):
             mark = _mark(t, r)
             now = task.status(r.where.at) if mark else None
-            if mark and now and now == task.status(mark.at) == task.status(r.where.ended):
-                causes = [s.cause for s in task.steps if s.settled <= mark.at]
+            if mark and now and now == task.status(mark.since) == task.status(r.where.ended):
+                causes = [s.cause for s in task.steps if s.settled <= mark.since]
                 yield Calm(r, task, now, tuple(causes[-1:]))
 
 
-def _mark(t: Timeline, r: Reading) -> Note | None:
+def _mark(t: Timeline, r: Reading) -> Quiet | None:
     return next((m for m in reversed(quiet(t)) if m.at < r.where.at), None)
 
 

@@ -77,7 +77,7 @@ def wholes(t: Timeline) -> Iterator[Whole]:
             if mark is None:
                 continue
             now = {x.agent_id: x.status(r.where.ended) for x in mine}
-            if None not in now.values() and now == {x.agent_id: x.status(mark.at) for x in mine}:
+            if None not in now.values() and now == {x.agent_id: x.status(mark.since) for x in mine}:
                 yield Whole(r, {agent: status or "" for agent, status in now.items()})
 
 

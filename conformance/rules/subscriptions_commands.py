@@ -67,7 +67,7 @@ def _steps(interest: Interest, t: Timeline, kind: str) -> Iterator[Heard]:
                 continue
             frames = _frames(interest, t, kind, task, step)
             waited = min(interest.until, dashboard.until) >= t.bound(step.settled, WITHIN)
-            calm = any(step.settled < m.at < interest.until for m in quiet(t))
+            calm = any(step.settled < m.since and m.at < interest.until for m in quiet(t))
             if waited or (frames if covered else calm or frames):
                 yield Heard(interest, task, step, kind, covered, frames)
 

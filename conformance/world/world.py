@@ -199,10 +199,14 @@ class World:
                 self.recorder.note("pause", since=due)
 
     async def quiet(self) -> None:
-        """Waits until nothing more can come: a fence on every open socket, then the settle time as measured."""
+        """Waits until nothing more can come: a fence on every open socket, then the settle time as measured.
+
+        Noted is also since when: what other actors of the case do meanwhile is not over by then.
+        """
+        since = self.recorder.now
         await asyncio.gather(*(link.fence() for link in self._links))
         await asyncio.sleep(self.site.settle)
-        self.recorder.note("quiet")
+        self.recorder.note("quiet", since=since)
 
     async def evidence(self) -> Note | None:
         """Notes what the target's evidence command prints; None, and a wait in vain, when it gives nothing to go by.
