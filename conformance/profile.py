@@ -59,6 +59,7 @@ SETTINGS: Mapping[str, type | tuple[type, ...]] = {
     "max_time": (int, float),
     "effort": str,
     "corpus": str,
+    "fail_under": (int, float),
     "report": list,
     "quiet": bool,
     **dict.fromkeys(SECRETS.values(), str),

@@ -64,6 +64,7 @@ async def _run(settings: Mapping[str, Any], reports: Sequence[tuple[str, Path]],
             only=settings.get("only", ""),
             seed=settings.get("seed", 0),
             max_time=settings.get("max_time", 300.0),
+            fail_under=settings.get("fail_under", 0.0),
             generated=(*own, *await asyncio.to_thread(_generated, settings, target)),
         )
         run = Run(target, all_rules().values(), load_contract(), options)

@@ -32,6 +32,10 @@ Only = Annotated[
 Effort = Annotated[
     str | None, typer.Option(help="quick, normal or deep: also draw sequences of many actors, more or fewer.")
 ]
+FailUnder = Annotated[
+    float | None,
+    typer.Option(min=0, max=100, help="Percent of operations, messages, keywords … below which a run is incomplete."),
+]
 Corpus = Annotated[str | None, typer.Option(metavar="DIR", help="Play the sequences kept there as well.")]
 Seed = Annotated[int | None, typer.Option(help="Same seed, same plan. [default: 0]")]
 MaxTime = Annotated[
@@ -73,6 +77,7 @@ def run(  # noqa: PLR0913, PLR0917 - one argument for each option
     max_time: MaxTime = None,
     effort: Effort = None,
     corpus: Corpus = None,
+    fail_under: FailUnder = None,
     report: Report = None,
     token: Token = None,
     second_token: SecondToken = None,

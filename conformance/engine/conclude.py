@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from conformance.coverage import Coverage
 from conformance.engine.result import ClauseResult, Result, gather
 
 if TYPE_CHECKING:
@@ -74,11 +75,22 @@ def conclude(  # noqa: PLR0913 - the facts of a run, by name
     seed: int,
     seconds: float,
     stopped: str = "",
+    fail_under: float = 0.0,
 ) -> Result:
     """The result of what was judged."""
     court = _Court(ledger, plan, target, level, cut=bool(stopped))
     clauses = {c.id: court.clause(c) for c in contract.clauses.values()}
     problems, stalls = ledger.problems(), ledger.stalls()
+    coverage = Coverage(contract, frozenset(target.withheld))
+    for event in ledger.finished:
+        if event.timeline is not None:
+            coverage.take(event.timeline)
+    shares = coverage.shares()
+    stalls += [
+        f"reached {share.percent:.1f} % of {kind}, and --fail-under asks for {fail_under:g} %"
+        for kind, share in shares.items()
+        if share.percent < fail_under
+    ]
     emitted = len(ledger.finished)
     if emitted != plan.size and not stopped:
         problems.append(f"{plan.size} cases were planned and {emitted} reported")
@@ -95,6 +107,7 @@ def conclude(  # noqa: PLR0913 - the facts of a run, by name
         stopped=stopped,
         problems=(*problems, *stalls),
         finished=tuple(ledger.finished),
+        coverage=shares,
     )
 
 

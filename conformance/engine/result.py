@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from conformance.contract import Clause, Contract
+    from conformance.coverage import Share
     from conformance.engine.events import CaseFinished
     from conformance.rule import Finding
     from conformance.target import Target
@@ -69,6 +70,8 @@ class Result:
     problems: tuple[str, ...] = ()
     """Faults of the harness, and waits that no rule explains."""
     finished: tuple[CaseFinished, ...] = field(default=(), repr=False)
+    coverage: Mapping[str, Share] = field(default_factory=dict)
+    """How much of the contract was reached: operations, answers, messages, fields, keywords, transitions."""
 
     @property
     def exit_code(self) -> int:

@@ -66,6 +66,8 @@ class Options:
     at_once: int = AT_ONCE
     select: frozenset[str] | None = None
     """The ids of the cases that are wanted, where not all are."""
+    fail_under: float = 0.0
+    """The percentage of each kind of coverage below which a run is incomplete."""
     generated: tuple[Provocation, ...] = ()
     """Provocations that belong to no rule: drawn, enumerated, or kept in a corpus."""
 
@@ -151,6 +153,7 @@ class Run:
                 seed=self._options.seed,
                 seconds=time.monotonic() - started,
                 stopped=self._stopped,
+                fail_under=self._options.fail_under,
             )
         )
 

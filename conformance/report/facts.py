@@ -223,6 +223,14 @@ class Facts:
         return [self.line(p, LONG) for p in self.result.problems]
 
     @property
+    def reached(self) -> str:
+        """How much of the contract the run reached, in a line; empty where nothing was tried."""
+        shares = self.result.coverage
+        if not any(share.reached for share in shares.values()):
+            return ""
+        return ", ".join(f"{share.reached} of {share.total} {kind}" for kind, share in shares.items())
+
+    @property
     def elsewhere(self) -> Counter[str]:
         """Outcomes of the clauses on which the verdict does not hang."""
         return Counter(c.outcome for c in self.result.clauses.values() if not c.counts)

@@ -39,6 +39,10 @@ def document(result: Result, redactor: Redactor) -> dict[str, Any]:
         "stopped": facts.line(result.stopped, 2000),
         "problems": facts.problems,
         "tool": {"name": "onsembl-conformance", "version": __version__},
+        "coverage": {
+            kind: {"reached": s.reached, "total": s.total, "missing": list(s.missing)}
+            for kind, s in result.coverage.items()
+        },
         "clauses": {clause_id: _clause(c, facts) for clause_id, c in result.clauses.items()},
     }
 

@@ -165,7 +165,14 @@ class Page:
         yield from self.failures()
         yield from self._beyond()
         yield from self.gaps()
+        yield from self._reached()
         yield from self._rest()
+
+    def _reached(self) -> Iterable[Text]:
+        """How much of the contract this run reached."""
+        if self._facts.reached:
+            yield Text()
+            yield from self._wrapped(f"Reached {self._facts.reached}.", "", "dim")
 
     def failures(self) -> Iterable[Text]:
         """What is broken and decides the verdict."""

@@ -1,0 +1,126 @@
+"""What of the contract a run has reached: operations, messages, fields, keywords, transitions.
+
+Counted on timelines, so that it says what was really sent and seen, whoever provoked it. A keyword counts as reached when
+a value was sent that breaks it at its place; a field when it was sent at all; a transition when the tester saw the machine
+in the state and then its cause. What belongs to a capability that the target withholds is left out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from conformance.contract.keywords import ANY, asserted, present
+from conformance.machines import transitions
+from conformance.timeline import MISSING, VALID
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from conformance.contract import Contract
+    from conformance.timeline import Timeline
+
+UNREACHABLE: Mapping[str, str] = {
+    "command PENDING": "a command leaves PENDING before anybody can act on it: no backend need ever show it",
+    "silence": "takes a time-out of the backend's: reached only where that is short, or the run patient",
+}
+"""What cannot be asked for, and why: told beside what is missing, not counted against a run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """How much of one kind was reached."""
+
+    reached: int
+    total: int
+    missing: tuple[str, ...] = ()
+
+    @property
+    def percent(self) -> float:
+        """In percent; 100 where there is nothing to reach."""
+        return 100.0 * self.reached / self.total if self.total else 100.0
+
+
+@dataclass
+class Coverage:
+    """Collects what timelines reach."""
+
+    contract: Contract
+    withheld: frozenset[str] = frozenset()
+    seen: dict[str, Counter[str]] = field(default_factory=dict)
+
+    def take(self, t: Timeline) -> None:
+        """Everything on a timeline."""
+        for kind, name in self._reached(t):
+            self.seen.setdefault(kind, Counter())[name] += 1
+
+    def _reached(self, t: Timeline) -> Iterator[tuple[str, str]]:
+        for e in t.exchanges:
+            operation = self.contract.operations.get(e.operation or "")
+            if operation is None or not e.status:
+                continue
+            yield "operations", operation.id
+            yield "answers", f"{operation.id} {e.status}"
+            if operation.body and e.request is not MISSING and e.credential == VALID:
+                yield from self._value(operation.id, operation.body, e.request)
+        for connection in t.connections:
+            for frame in connection.frames:
+                side = f"{'from' if frame.is_sent else 'to'}-{connection.role}"
+                message = self.contract.message(side, frame.type)
+                if message is None:
+                    continue
+                yield "messages", message.key
+                if frame.is_sent and isinstance(frame.value, dict) and "payload" in frame.value:
+                    yield from self._value(message.key, message.schema, frame.value["payload"])
+        yield from (("transitions", name) for name in transitions(t))
+
+    def _value(self, owner: str, schema: str, value: Any) -> Iterator[tuple[str, str]]:
+        yield from (("fields", f"{owner} {pointer}") for pointer in present(value))
+        for pointer, keyword in self.contract.shapes.broken(schema, value):
+            yield "keywords", f"{owner} {_any(pointer)} {keyword}"
+
+    def shares(self) -> dict[str, Share]:
+        """What was reached of each kind, and what was not."""
+        return {kind: self._share(kind, names) for kind, names in self._universe().items()}
+
+    def _share(self, kind: str, names: Iterable[str]) -> Share:
+        wanted = list(dict.fromkeys(names))
+        seen = self.seen.get(kind, Counter())
+        missing = tuple(name for name in wanted if not seen[name])
+        return Share(len(wanted) - len(missing), len(wanted), missing)
+
+    def _universe(self) -> dict[str, list[str]]:
+        contract = self.contract
+        operations = [o for o in contract.operations.values() if o.capability not in self.withheld]
+        messages = [m for m in contract.messages.values() if m.capability not in self.withheld]
+        said = [(m.key, m.schema) for m in messages if m.side.startswith("from-")]
+        said += [(o.id, o.body) for o in operations if o.body]
+        places = [(owner, pointer, keyword) for owner, s in said for pointer, keyword in asserted(contract.shapes, s)]
+        return {
+            "operations": [o.id for o in operations],
+            "answers": [f"{o.id} {status}" for o in operations for status in o.answers],
+            "messages": [m.key for m in messages],
+            "fields": [f"{owner} {pointer}" for owner, pointer, _ in places if pointer],
+            "keywords": [f"{owner} {pointer} {keyword}" for owner, pointer, keyword in places],
+            "transitions": [name for name in self._transitions() if not _is_unreachable(name)],
+        }
+
+    def _transitions(self) -> Iterator[str]:
+        for machine, facts in self.contract.machines.items():
+            if machine == "command" and "commands" in self.withheld:
+                continue
+            yield from (f"{machine} {step['from']} {step['on']} {step['to']}" for step in facts["transitions"])
+
+    def notes(self) -> list[str]:
+        """Why some things are not counted."""
+        return [f"{what}: {why}" for what, why in UNREACHABLE.items()]
+
+
+def _is_unreachable(name: str) -> bool:
+    return name.startswith("command PENDING")
+
+
+def _any(pointer: str) -> str:
+    return re.sub(r"/\d+(?=/|$)", f"/{ANY}", pointer)
