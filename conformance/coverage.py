@@ -1,8 +1,8 @@
 """What of the contract a run has reached: operations, messages, fields, keywords, transitions.
 
-Counted on timelines, so that it says what was really sent and seen, whoever provoked it. A keyword counts as reached when
-a value was sent that breaks it at its place; a field when it was sent at all; a transition when the tester saw the machine
-in the state and then its cause. What belongs to a capability that the target withholds is left out.
+Counted on timelines, so that it says what was really sent and seen, whoever provoked it. A keyword counts as reached
+when a value was sent that breaks it at its place; a field when it was sent at all; a transition when the tester saw the
+machine in the state and then its cause. What belongs to a capability that the target withholds is left out.
 """
 
 from __future__ import annotations
@@ -24,9 +24,13 @@ if TYPE_CHECKING:
 
 UNREACHABLE: Mapping[str, str] = {
     "command PENDING": "a command leaves PENDING before anybody can act on it: no backend need ever show it",
-    "silence": "takes a time-out of the backend's: reached only where that is short, or the run patient",
+    "command QUEUED command.failed": "nothing that a client does makes a waiting command fail",
+    "to-agent.PING": "a server may send it, and need not (PING-1)",
+    "to-dashboard.PING": "a server may send it, and need not (PING-1)",
+    "to-agent.TOKEN_REFRESH": "a server may send it, and need not (WSA-5)",
+    "to-dashboard.TOKEN_REFRESH": "a server may send it, and need not (WSA-5)",
 }
-"""What cannot be asked for, and why: told beside what is missing, not counted against a run."""
+"""What no run can ask of a backend, and why: it is not counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +105,10 @@ class Coverage:
         return {
             "operations": [o.id for o in operations],
             "answers": [f"{o.id} {status}" for o in operations for status in o.answers],
-            "messages": [m.key for m in messages],
+            "messages": [m.key for m in messages if not _is_free(m.key)],
             "fields": [f"{owner} {pointer}" for owner, pointer, _ in places if pointer],
             "keywords": [f"{owner} {pointer} {keyword}" for owner, pointer, keyword in places],
-            "transitions": [name for name in self._transitions() if not _is_unreachable(name)],
+            "transitions": [name for name in self._transitions() if not _is_free(name)],
         }
 
     def _transitions(self) -> Iterator[str]:
@@ -113,13 +117,10 @@ class Coverage:
                 continue
             yield from (f"{machine} {step['from']} {step['on']} {step['to']}" for step in facts["transitions"])
 
-    def notes(self) -> list[str]:
-        """Why some things are not counted."""
-        return [f"{what}: {why}" for what, why in UNREACHABLE.items()]
 
-
-def _is_unreachable(name: str) -> bool:
-    return name.startswith("command PENDING")
+def _is_free(name: str) -> bool:
+    """Whether no backend need ever show it."""
+    return name.startswith(tuple(UNREACHABLE))
 
 
 def _any(pointer: str) -> str:
