@@ -6,7 +6,6 @@ import asyncio
 import itertools
 import os
 import shutil
-import signal
 import subprocess
 import tempfile
 from pathlib import Path
@@ -19,6 +18,8 @@ from reference_impl.store.migrate import upgrade
 
 _PLACES: Final = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda place: int(place.parent.name))
 _USER: Final = "postgres"
+_WITH_STDIN: Final = '"$@" <&- & server=$!; cat >/dev/null; kill -QUIT $server; wait $server'
+"""Run it until stdin closes, also when the tests are killed; then end it at once, for nothing of it is kept."""
 _QUICK: Final = {
     "fsync": "off",  # what a power cut would lose nobody here will miss
     "full_page_writes": "off",
@@ -58,9 +59,10 @@ class Cluster:
         made = [self._initdb, "-D", str(data), "-U", _USER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
         subprocess.run(made, check=True, stdout=subprocess.DEVNULL, cwd="/", **_as_user())  # noqa: S603 - our own words
         options = [part for name, value in _QUICK.items() for part in ("-c", f"{name}={value}")]
-        command = [self._postgres, "-D", str(data), "-k", str(self._place), *options]
+        command = ["sh", "-c", _WITH_STDIN, "sh", self._postgres, "-D", str(data), "-k", str(self._place), *options]
         with (self._place / "log").open("wb") as log:
-            self._server = subprocess.Popen(command, stdout=log, stderr=log, cwd="/", **_as_user())  # noqa: S603
+            told = {"stdin": subprocess.PIPE, "stdout": log, "stderr": log, "cwd": "/", **_as_user()}
+            self._server = subprocess.Popen(command, **told)  # noqa: S603 - our own words
         self._loop.run(self._prepare())
 
     def make(self, *, empty: bool = False) -> str:
@@ -77,8 +79,7 @@ class Cluster:
     def stop(self) -> None:
         """End the server and leave nothing behind."""
         if self._server is not None:
-            self._server.send_signal(signal.SIGQUIT)  # at once: nothing of it is kept
-            self._server.wait(10)
+            self._server.communicate()  # closes stdin
         self._loop.close()
         shutil.rmtree(self._place)
 
