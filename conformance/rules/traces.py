@@ -352,13 +352,13 @@ async def think_aloud(world: World) -> None:
 
 @provocation(needs="commands")
 async def think_fast(world: World) -> None:
-    """An agent traces thirty steps without waiting, each the child of the one before."""
+    """An agent traces fifteen steps without waiting, each the child of the one before."""
     user = world.user()
     dashboard, agent = await user.dashboard(), await user.agent()
     command = await dashboard.request(agent)
     await agent.takes(command)
     parent = None
-    for number in range(30):
+    for number in range(15):
         sent = await agent.traces(command, f"step {number}", parent=parent, answered=False)
         parent = sent.payload["traceId"]
     await agent.link.answer(sent)
