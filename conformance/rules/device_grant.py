@@ -419,7 +419,7 @@ RULES = (
     ),
     Rule(
         id="device.tokens-once",
-        clauses=("TOK-5",),
+        clauses=("TOK-5", "TOK-1"),
         judges="A device code gives tokens once, also when polls come at the same moment.",
         when=redemptions,
         check=once,
