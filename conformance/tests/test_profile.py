@@ -310,3 +310,23 @@ def test_a_target_knows_its_places(url: str, origin: str, loopback: bool) -> Non
     target = Target(url)
     assert (target.origin, target.is_loopback) == (origin, loopback)
     assert target.label == url
+
+
+def test_an_account_and_its_mail_are_named_in_the_profile(tmp_path: Path) -> None:
+    """The login table names an address and a command; the limits a number; what is neither is refused with a hint."""
+    path = tmp_path / "target.toml"
+    path.write_text(
+        'url = "http://x"\nlogin = { email = "a@b.example", mail_command = ["newest", "{email}"] }\n'
+        "limits = { rest_per_second = 50 }\n"
+    )
+    target = make_target(settings_of(str(path), {}))
+    assert (target.email, target.mail_command) == ("a@b.example", ("newest", "{email}"))
+    assert target.rest_per_second == 50
+    for wrong, hint in (
+        ('login = { mail_command = ["x"] }', "address of an account"),
+        ('login = { email = "a@b.example", mail_command = "x {email}" }', "command and its arguments"),
+        ("limits = { rest_per_second = 0 }", "more than 0"),
+    ):
+        path.write_text(f'url = "http://x"\n{wrong}\n')
+        with pytest.raises(TargetError, match=hint):
+            settings_of(str(path), {})

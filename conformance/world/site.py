@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from conformance.world.credentials import Keyring
 
 
-AT_ONCE = 6
+AT_ONCE = 3
 """Requests of crowds that are under way at the same time."""
 
 
