@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
@@ -11,12 +12,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from conformance import reading
 from conformance.rule import Finding
 from conformance.timeline import remembered
-from conformance.views import causes, deletions, items_of, narrowed, reads
+from conformance.views import causes, connections_of, deletions, items_of, narrowed, reads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from conformance.timeline import Connection, Event, Exchange, Frame, Timeline
+    from conformance.views import Item
 
 MILLISECOND = 0.0011
 OK, NOT_FOUND, PAGE = 200, 404, 100
@@ -124,8 +126,8 @@ def _given_up(t: Timeline, agent: Connection, before: float) -> float:
     """When a backend may first take the agent for lost, by what it last said before a moment (DIS-3); not before."""
     lives = [
         (f.at, a)
-        for a in t.agents
-        if a.agent_id == agent.agent_id and a.user == agent.user
+        for a in connections_of(t, agent.agent_id)
+        if a.user == agent.user
         for f in a.sent
         if f.type in {"AGENT_CONNECT", "AGENT_HEARTBEAT"} and f.at < before
     ]
@@ -151,16 +153,30 @@ def _counts(t: Timeline, agent: Connection, span: Span) -> Iterator[View]:
         found = reading.rows(e.value)
         whole = e.query.get("offset") == "0" and e.query.get("limit") == "100" and len(found or ()) < PAGE
         if e.operation == "listAgents" and e.status == OK and found is not None and whole:
-            yield View(
-                "GET /agents", e, "/data", {"presence": sum(reading.agent_id(r) == agent.agent_id for r in found)}
-            )
+            yield View("GET /agents", e, "/data", {"presence": t.remember(_listed)[e.seq][agent.agent_id]})
         elif e.operation == "getAgent" and e.path.endswith(f"/{agent.agent_id}") and e.status in {OK, NOT_FOUND}:
             yield View("GET /agents/{agentId}", e, "", {"presence": int(e.status == OK)})
     for dashboard in t.dashboards_of(agent.user):
         for frame in _fresh(dashboard, span):
             if isinstance(frame.payload.get("agents"), list):
-                times = sum(i.agent_id == agent.agent_id for i in items_of(frame))
+                times = len(t.remember(_shown)[frame.seq].get(agent.agent_id, ()))
                 yield View("a fresh snapshot", frame, "/payload/agents", {"presence": times})
+
+
+def _listed(t: Timeline) -> dict[int, Counter[str | None]]:
+    """How often each list names each agent, by the answer's `seq`."""
+    return {e.seq: Counter(map(reading.agent_id, reading.rows(e.value) or ())) for e in t.calls("listAgents")}
+
+
+def _shown(t: Timeline) -> dict[int, dict[str | None, list[Item]]]:
+    """What each snapshot shows of each agent, by the frame's `seq`."""
+    found: dict[int, dict[str | None, list[Item]]] = {}
+    for dashboard in t.dashboards:
+        for frame in dashboard.snapshots:
+            of = found.setdefault(frame.seq, {})
+            for item in items_of(frame):
+                of.setdefault(item.agent_id, []).append(item)
+    return found
 
 
 def _fresh(dashboard: Connection, span: Span) -> list[Frame]:
@@ -178,14 +194,13 @@ def _views(t: Timeline, agent: Connection, span: Span) -> Iterator[View]:
         if fresh := _fresh(dashboard, span):
             yield from (
                 View("a fresh snapshot", i.where, i.pointer, _fields(i.value, **SNAPSHOT))
-                for i in items_of(fresh[-1])
-                if i.agent_id == agent.agent_id
+                for i in t.remember(_shown)[fresh[-1].seq].get(agent.agent_id, ())
             )
-        if not narrowed(dashboard) and (folded := _folded(dashboard, agent, span.end)) is not None:
+        if not narrowed(dashboard) and (folded := _folded(t, dashboard, agent, span.end)) is not None:
             yield folded
 
 
-def _folded(dashboard: Connection, agent: Connection, until: float) -> View | None:
+def _folded(t: Timeline, dashboard: Connection, agent: Connection, until: float) -> View | None:
     """The agent after a dashboard's snapshot and every event up to a moment; None when it was not there all along."""
     base = next((f for f in reversed(dashboard.snapshots) if f.at < until), None)
     if base is None or (dashboard.closed is not None and dashboard.closed.at < until):
@@ -193,9 +208,8 @@ def _folded(dashboard: Connection, agent: Connection, until: float) -> View | No
     state: dict[str, Any] = {}
     where: Frame = base
     pointer = "/payload/agents"
-    for item in items_of(base):
-        if item.agent_id == agent.agent_id:
-            state, pointer = _fields(item.value, **SNAPSHOT), item.pointer
+    for item in t.remember(_shown)[base.seq].get(agent.agent_id, ()):
+        state, pointer = _fields(item.value, **SNAPSHOT), item.pointer
     for event in dashboard.about(agent.agent_id or "", *EVENTS, after=base.seq):
         if event.at >= until:
             break

@@ -141,7 +141,7 @@ def losses(t: Timeline) -> Iterator[Loss]:
     for agent in t.agents:
         if agent.closed is None or agent.agent_id is None:
             continue
-        others = [a for a in t.agents if a is not agent and a.agent_id == agent.agent_id and a.user == agent.user]
+        others = [a for a in connections_of(t, agent.agent_id) if a is not agent and a.user == agent.user]
         end = agent.closed.at
         if any(a.opened.at <= end < a.until for a in others):
             continue
@@ -183,12 +183,29 @@ def narrowed(dashboard: Connection) -> bool:
     )
 
 
-@remembered
-def reads(t: Timeline, agent: Connection) -> Iterator[Item]:
+def reads(t: Timeline, agent: Connection) -> tuple[Item, ...]:
     """What REST said about one agent to its owner."""
+    return t.remember(_reads).get((agent.user, agent.agent_id), ())
+
+
+def _reads(t: Timeline) -> dict[tuple[str, str | None], tuple[Item, ...]]:
+    found: dict[tuple[str, str | None], list[Item]] = {}
     for item in rest_agents(t):
-        if item.agent_id == agent.agent_id and isinstance(item.where, Exchange) and item.where.user == agent.user:
-            yield item
+        if isinstance(item.where, Exchange):
+            found.setdefault((item.where.user, item.agent_id), []).append(item)
+    return {key: tuple(items) for key, items in found.items()}
+
+
+def connections_of(t: Timeline, agent_id: str | None) -> tuple[Connection, ...]:
+    """Every socket on which an agent of that id was accepted, whoever its user is."""
+    return t.remember(_connections).get(agent_id, ())
+
+
+def _connections(t: Timeline) -> dict[str | None, tuple[Connection, ...]]:
+    found: dict[str | None, list[Connection]] = {}
+    for agent in t.agents:
+        found.setdefault(agent.agent_id, []).append(agent)
+    return {agent_id: tuple(those) for agent_id, those in found.items()}
 
 
 @remembered
@@ -197,21 +214,29 @@ def causes(t: Timeline, agent_id: str) -> Iterator[Event]:
 
     Commands of its user count, whoever they are for: they may show in its activity. So does a restart of the backend.
     """
-    for agent in t.agents:
-        if agent.agent_id == agent_id:
-            yield agent.opened
-            yield from (f for f in agent.sent if f.type not in {"PING", "PONG", "TOKEN_REFRESH"})
-            if agent.closed is not None:
-                yield agent.closed
+    for agent in connections_of(t, agent_id):
+        yield agent.opened
+        yield from (f for f in agent.sent if f.type not in {"PING", "PONG", "TOKEN_REFRESH"})
+        if agent.closed is not None:
+            yield agent.closed
     owner = t.owners.get(agent_id)
-    for dashboard in t.dashboards:
-        if dashboard.user == owner:
-            yield from (f for f in dashboard.sent if f.type in COMMANDING)
-    for e in t.exchanges:
+    yield from _commanding(t, owner)
+    for e in t.remember(_writes):
         commanding = e.user == owner and e.path.split("/")[1] in {"commands", "system"}
-        if e.method != "GET" and (commanding or agent_id in e.path.split("/")):
+        if commanding or agent_id in e.path.split("/"):
             yield e
     yield from (n for n in t.notes if n.kind in RESTART)
+
+
+@remembered
+def _commanding(t: Timeline, user: str | None) -> Iterator[Frame]:
+    for dashboard in t.dashboards:
+        if dashboard.user == user:
+            yield from (f for f in dashboard.sent if f.type in COMMANDING)
+
+
+def _writes(t: Timeline) -> tuple[Exchange, ...]:
+    return tuple(e for e in t.exchanges if e.method != "GET")
 
 
 def is_flood(beat: Heartbeat) -> bool:
