@@ -25,6 +25,10 @@ OPPONENTS = {
     "prefix-status": ("second", "--base-path", "/api", "--one-wrong", "status"),
     "shared": ("second", "--only-shared-socket"),
 }
+GREETINGS = {"list-in-capitals": "WSE-1", "ack-for-ready": "DSH-1", "list-before-ready": "DSH-1"}
+"""Another handshake of dashboards → the one clause that it breaks."""
+WATCHED = "DSH-1,DSH-3,DSH-4,STA-2,SUB-1,SUB-3,ACK-1,CON-2,DIS-1,CNS-1,CNS-2"
+"""Clauses of level full that cannot be judged without a dashboard's handshake."""
 INNER = {
     "prefix-status": "CASE-1",
     "envelope-status": "CASE-1",
@@ -136,6 +140,23 @@ def test_another_envelope_is_named_once(runs: dict[str, Told], name: str) -> Non
 def test_a_departure_paints_nothing_else(runs: dict[str, Told], name: str) -> None:
     """Where only the place or the envelope is another, that is the only clause of the core that failed."""
     assert (runs[name].code, runs[name].failed()) == (1, {"ENV-1"})
+
+
+@pytest.fixture(scope="module")
+def greeted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Told]:
+    """A run at level full against each backend that greets dashboards in its own way."""
+    opponents = {name: ("second", "--greeting", name) for name in GREETINGS}
+    return run_against(tmp_path_factory.mktemp("greeted"), opponents, "--level", "full", "--only", WATCHED)
+
+
+@pytest.mark.parametrize(("name", "clause"), GREETINGS.items())
+def test_another_greeting_paints_nothing_else(greeted: dict[str, Told], name: str, clause: str) -> None:
+    """A backend that greets dashboards in its own way breaks the one clause that says so, and all others are judged."""
+    told = greeted[name]
+    assert {i for i in WATCHED.split(",") if told.report["clauses"][i]["outcome"] == "failed"} <= {clause}
+    assert (told.code, told.failed()) == (1, {clause})
+    judged = {told.report["clauses"][i]["outcome"] for i in WATCHED.split(",")}
+    assert judged <= {"passed", "failed"}
 
 
 @pytest.mark.parametrize(("name", "clause"), INNER.items())

@@ -10,7 +10,7 @@ from aiohttp import WSCloseCode, web
 
 from conformance.tests.backends import serving
 from conformance.tests.backends.second_agents import Agents
-from conformance.tests.backends.second_live import MIB, Connection, Hub
+from conformance.tests.backends.second_live import GREETING, MIB, Connection, Hub
 from conformance.tests.backends.second_rest import HttpError, Rest
 
 if TYPE_CHECKING:
@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
 ENDPOINTS: dict[str, str | None] = {"/ws": None, "/ws/agent": "agent", "/ws/dashboard": "dashboard"}
+GREETINGS = {
+    "list-in-capitals": ("DASHBOARD_READY", "DASHBOARD_CONNECTED"),
+    "ack-for-ready": ("ACK", "dashboard:connected"),
+    "list-before-ready": ("dashboard:connected", "DASHBOARD_READY"),
+}
+"""What a wrong handshake sends to a dashboard, in order."""
 READS_UP_TO = 4 * MIB  # what is too large is read to its end, so that the 1009 is not lost to a reset
 
 
@@ -29,12 +35,13 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--list-envelope", help="lists come as {NAME: [...]} instead of the envelope")
     parser.add_argument("--one-wrong", choices=["status", "ids", "metrics"], help="one thing wrong in REST items")
     parser.add_argument("--only-shared-socket", action="store_true", help="only /ws exists")
+    parser.add_argument("--greeting", choices=[*GREETINGS], help="another handshake of dashboards than the contract's")
     return parser.parse_args(arguments)
 
 
 def application(chosen: argparse.Namespace) -> web.Application:
     """Wire everything."""
-    hub = Hub(Agents(), frozenset(chosen.users.split(",")))
+    hub = Hub(Agents(), frozenset(chosen.users.split(",")), GREETINGS.get(chosen.greeting, GREETING))
     rest = Rest(hub, chosen)
     app = web.Application(middlewares=[rest.guard()], client_max_size=2**20)
     app.add_routes(rest.routes(chosen.base_path.rstrip("/")))

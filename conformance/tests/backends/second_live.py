@@ -162,10 +162,15 @@ class Connection:
         await self.socket.close(code=item)
 
 
+GREETING = ("DASHBOARD_READY", "dashboard:connected")
+"""What a dashboard is sent at its DASHBOARD_INIT, in order."""
+
+
 class Hub:
     """Who is connected, and what each message causes."""
 
-    def __init__(self, agents: Agents, users: frozenset[str]) -> None:
+    def __init__(self, agents: Agents, users: frozenset[str], greeting: tuple[str, ...] = GREETING) -> None:
+        self._greeting = greeting
         self.agents = agents
         self.users = users
         self.everyone: set[Connection] = set()
@@ -383,9 +388,13 @@ class Hub:
             raise RefusedError("FORBIDDEN", "That is another user.", closes=4003)  # WSA-4
         mine = self.agents.of(connection.user)
         dashboard = payload.get("dashboardId") or f"board:{id(connection):x}"
-        connection.send("DASHBOARD_READY", {"motd": "hello", "timestamp": milliseconds(), "dashboardId": dashboard})
+        ready = {"motd": "hello", "timestamp": milliseconds(), "dashboardId": dashboard}
         snapshot = {"count": len(mine), "timestamp": milliseconds(), "agents": [agent.for_snapshot() for agent in mine]}
-        connection.send("dashboard:connected", snapshot)
+        for kind in self._greeting:
+            if kind == "ACK":
+                connection.ack(message)
+            else:
+                connection.send(kind, ready if kind == "DASHBOARD_READY" else snapshot)
         connection.subscriptions = Subscriptions(
             payload.get("subscriptions", {}), lambda: [agent.id for agent in self.agents.of(connection.user)]
         )
