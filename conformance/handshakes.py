@@ -26,7 +26,7 @@ class Handshake(NamedTuple):
 
 @remembered
 def handshakes(t: Timeline) -> Iterator[Handshake]:
-    """Every valid DASHBOARD_INIT that was answered, or waited for long enough."""
+    """Every valid DASHBOARD_INIT that was answered, be it by an ACK, or waited for long enough."""
     within = t.contract.within("dashboard.init", SNAPSHOT)
     for dashboard in t.dashboards:
         inits = [f for f in dashboard.sent if f.type == "DASHBOARD_INIT"]
@@ -40,5 +40,7 @@ def handshakes(t: Timeline) -> Iterator[Handshake]:
             snapshot = next(iter(dashboard.of_kind("dashboard:connected", after=init.seq, before=end)), None)
             watched = min(dashboard.until, end) >= init.at + within
             cut = dashboard.closed is not None and dashboard.closed.by == "backend"
-            if (ready and snapshot) or watched or cut:
+            acks = dashboard.of_kind("ACK", after=init.seq, before=end)
+            otherwise = init.id is not None and any(f.payload.get("messageId") == init.id for f in acks)
+            if ((ready or otherwise) and snapshot) or watched or cut:
                 yield Handshake(dashboard, init, bool(index), ready, snapshot)
