@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check unit prove setup clean
+.PHONY: run test check unit prove matrix setup clean
 
 run: setup
 	@$(BIN)/conformance run --level core
@@ -21,6 +21,9 @@ unit: setup
 
 prove: setup
 	$(BIN)/onsembl-reference prove --report reports/run
+
+matrix: setup # for a release: what else each defect breaks; slow
+	$(BIN)/onsembl-reference prove --every-clause --report reports
 
 setup: $(VENV)/.ready
 

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from reference_impl.prove.judging import Candidate, Clean, Finding, Report, judge, judge_clean
+from reference_impl.prove.judging import Candidate, Clean, Finding, judge, judge_clean
 from reference_impl.prove.running import Suite, TroubleError, suite
 
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ class Prover:
     """Runs the suite against many servers, each judged once.
 
     A defect is judged by the clauses it names, which must all fail; with `every_clause` by all there
-    are, which also tells what else it breaks. The clean server is judged by all, at both levels.
+    are, which also tells what else it breaks. The clean server is judged by all, at both levels, and
+    before all others: how soon it answers is judged as well, and nobody else may work then.
     """
 
     def __init__(
@@ -57,8 +58,9 @@ class Prover:
         proof, begun = Proof(len(candidates), every_clause=self._every_clause), time.monotonic()
         named = frozenset(clause for candidate in candidates for clause in candidate.clauses)
         tasks = [asyncio.create_task(self._clean(named, proof))]
-        tasks += [asyncio.create_task(self._one(candidate, proof)) for candidate in candidates]
         try:
+            await asyncio.wait(tasks)
+            tasks += [asyncio.create_task(self._one(candidate, proof)) for candidate in candidates]
             await asyncio.gather(*tasks)
         except asyncio.CancelledError:
             proof.interrupted = True
@@ -71,7 +73,8 @@ class Prover:
 
     async def _clean(self, named: frozenset[str], proof: Proof) -> None:
         try:
-            full, core = await asyncio.gather(self._judged((), level="full"), self._judged((), level="core"))
+            full = await self._suite((), level="full")
+            core = await self._suite((), level="core")
             proof.clean = judge_clean(core, full, named)
         except TroubleError as error:
             proof.clean = Clean((str(error),), frozenset())
@@ -89,10 +92,6 @@ class Prover:
             finding = Finding(candidate, frozenset(), {}, str(error), time.monotonic() - begun)
         proof.findings.append(finding)
         self._tell(progress(finding, len(proof.findings), proof.wanted))
-
-    async def _judged(self, serve: Sequence[str], *, level: str) -> Report:
-        async with self._places:
-            return await self._suite(serve, level=level)
 
 
 def progress(finding: Finding, number: int, wanted: int) -> str:

@@ -27,6 +27,10 @@ _USERS: Final = ("alice", "bob", "carol")
 _TIMINGS: Final = {"heartbeat_interval": 4.0, "init_timeout": 2.0, "cancel_grace": 2.0}
 """At level full the real time-outs run, short ones: seconds, as the profile and the server's options name them."""
 
+_LOGIN: Final = ("--device-interval", "0.5", "--device-ttl", "13")
+_QUEUE_ROOM: Final = 60
+"""Commands that may wait for an agent here, so that nobody sends a thousand."""
+
 
 class Suite(Protocol):
     """Runs the suite once, against a server of its own."""
@@ -94,30 +98,39 @@ class _Place:
             raise TroubleError(f"the suite exits {code} without a report: {_last_words(log)}") from None
 
     def _profile(self, serve: Sequence[str], level: str) -> str:
-        """The target as the suite is told of it: how to start it, and what it promises."""
-        database = str(self._path / "db.sqlite3")
-        program = (sys.executable, "-m", "reference_impl")
-        users = (part for user in _USERS for part in ("--user", user))
+        """The target as the suite is told of it: how to start it, how to sign in, and what it promises."""
+        database, outbox = str(self._path / "db.sqlite3"), str(self._path / "mails")
+        program = [sys.executable, "-m", "reference_impl"]
+        users = [part for user in _USERS for part in ("--user", user)]
         timings = _TIMINGS if level == "full" else {}
-        options = (part for name, value in timings.items() for part in ("--" + name.replace("_", "-"), str(value)))
-        command = [*program, "serve", "--port", "{port}", "--db", database, "--log-level", "error"]
+        options = [part for name, value in timings.items() for part in ("--" + name.replace("_", "-"), str(value))]
+        server = ["--port", "{port}", "--db", database, "--log-level", "error", "--mail-outbox", outbox, *_LOGIN]
         settings: dict[str, object] = {
             "url": "http://127.0.0.1:{port}",
             "level": level,
             "users": _USERS,
             "jwt_secret_env": SECRET,
-            "command": [*command, *users, *options, *serve],
+            "command": [*program, "serve", *server, *users, *options, *serve],
             "ready": "/health",
             "evidence": [*program, "evidence", "--db", database],
         }
-        lines = [f"{name} = {json.dumps(value)}" for name, value in settings.items()]
-        lines += [
-            "[allow]",
-            "destructive = true",
-            "[timings]",
-            *(f"{name} = {value}" for name, value in timings.items()),
-        ]
+        mail = [*program, "mail", "--to", "{email}", "--outbox", outbox]
+        tables: dict[str, Mapping[str, object]] = {
+            "allow": {"destructive": True},
+            "timings": timings,
+            "limits": {"queue_room": _QUEUE_ROOM},
+            "env": {"ONSEMBL_LIMITS__COMMANDS_WAITING": str(_QUEUE_ROOM)},
+            "login": {"email": f"{_USERS[0]}@example.com", "mail_command": mail},
+        }
+        lines = [_setting(item) for item in settings.items()]
+        for name, table in tables.items():
+            lines += [f"[{name}]", *(_setting(item) for item in table.items())]
         return "\n".join(lines) + "\n"
+
+
+def _setting(item: tuple[str, object]) -> str:
+    """A line of TOML; of JSON it shares texts, numbers, flags and lists."""
+    return f"{item[0]} = {json.dumps(item[1])}"
 
 
 def _environment(secret: str) -> Mapping[str, str]:
