@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import HttpVersion11, web
@@ -60,6 +61,7 @@ class Rest:
         self.hub = hub
         self.envelope: str | None = options.list_envelope
         self.wrong: str | None = options.one_wrong
+        self.started = datetime.now(UTC)
         self.open_paths = frozenset(OPEN) | {options.base_path + path for path in OPEN}
 
     def routes(self, base: str) -> list[web.RouteDef]:
@@ -71,6 +73,7 @@ class Rest:
             web.patch(agents + "/{agent}", self.rename),
             web.delete(agents + "/{agent}", self.delete),
             web.post(agents + "/{agent}/{action:stop|restart}", self.control),
+            web.get(f"{base}/system/status", self.system),
             *(web.get(path, self.plain) for path in sorted(self.open_paths)),
         ]
 
@@ -155,6 +158,16 @@ class Rest:
         if not self.hub.control(agent, request.match_info["action"].upper(), reason):
             raise HttpError(409, "It is offline.")
         return answer(202, {"data": {"agent_id": agent.id}, "success": True})
+
+    async def system(self, request: web.Request) -> web.Response:
+        """SYS-1: the caller's own agents; there are no commands here."""
+        mine = [agent.status for agent in self.hub.agents.of(request["claims"].user)]
+        agents = {"total": len(mine), **{word.lower(): mine.count(word) for word in ("ONLINE", "OFFLINE", "ERROR")}}
+        commands = dict.fromkeys(("pending", "queued", "executing", "completed", "failed", "cancelled"), 0)
+        now = datetime.now(UTC)
+        told = {"agents": agents, "commands": commands, "timestamp": now.strftime("%Y-%m-%dT%H:%M:%SZ")}
+        since = {"uptime": (now - self.started).total_seconds(), "status": "healthy", "version": "2.0-second"}
+        return answer(200, {"data": told | since, "success": True})
 
     async def plain(self, request: web.Request) -> web.Response:
         """HLT-1: health, readiness, metrics and the documents, in the shortest form."""
