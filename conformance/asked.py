@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 ELSEWHERE = frozenset({"listAgents", "renameAgent"})
 """Judged with more words in `rest_validation`."""
+FREE = frozenset({"pollDeviceToken", "confirmDevice", "verifyMagicLink", "refreshTokens", "authorizeDevice"})
+"""Operations that may refuse a well-formed request with 400: its token, code or client is not good."""
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z\Z")
 
 
@@ -48,6 +50,19 @@ def asked(t: Timeline) -> Iterator[Asked]:
         faults = _faults(t.contract, operation, e)
         if faults is not None and _is_there(t, e):
             yield Asked(e, operation, faults)
+
+
+def right_or_wrong(contract: Contract, e: Exchange) -> bool | None:
+    """Whether a request keeps its operation's schema in body and query; None where the contract leaves it open."""
+    operation = contract.operations.get(e.operation or "")
+    faults = _faults(contract, operation, e) if operation else None
+    return None if faults is None else not faults
+
+
+def may_be_refused(e: Exchange) -> bool:
+    """Whether a request that keeps the schema may be answered 400 all the same."""
+    both = isinstance(e.request, dict) and e.request.get("broadcast") is True and e.request.get("targetAgents")
+    return e.operation in FREE or bool(both) or {"from", "to"} <= e.query.keys()
 
 
 def _is_there(t: Timeline, e: Exchange) -> bool:

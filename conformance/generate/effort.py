@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from conformance.generate import messages
+from conformance.generate import messages, rest_cases
 from conformance.sequences.cases import drawn, kept
 
 if TYPE_CHECKING:
@@ -26,9 +26,17 @@ class Effort:
 
     sequences: int
     """How many are drawn; 0 stands for as many as there is time for."""
+    requests: tuple[rest_cases.Phase, ...]
+    """The phases in which REST requests are generated."""
 
 
-EFFORTS: Mapping[str, Effort] = {"quick": Effort(20), "normal": Effort(150), "deep": Effort(0)}
+FUZZED = 100
+"""Requests that a deep run draws for each operation."""
+EFFORTS: Mapping[str, Effort] = {
+    "quick": Effort(20, (rest_cases.coverage(part=10),)),
+    "normal": Effort(150, (rest_cases.coverage(),)),
+    "deep": Effort(0, (rest_cases.EXAMPLES, rest_cases.coverage(), rest_cases.fuzzing(FUZZED))),
+}
 
 
 def generated(  # noqa: PLR0913 - the facts that decide, by name
@@ -46,5 +54,7 @@ def generated(  # noqa: PLR0913 - the facts that decide, by name
         yield from kept(Path(corpus))
     if effort:
         yield from messages.cases(contract, target)
+        phases = EFFORTS[effort].requests
+        yield from rest_cases.cases(contract, target, phases=phases, seed=seed, users=users)
         count = EFFORTS[effort].sequences or int(max_time * PER_SECOND)
         yield from drawn(contract, target, count=count, seed=seed, users=users)

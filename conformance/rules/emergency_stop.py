@@ -9,10 +9,11 @@ from conformance.command_orders import accepted
 from conformance.command_scene import ONE, accepts, asks, refuses, takes, told
 from conformance.command_views import stops
 from conformance.dialogue import Said
+from conformance.resources import follows_schema
 from conformance.rest_views import judged
 from conformance.rule import Finding, Rule, provocation
 from conformance.rules.commands_status import announced, told_in_time
-from conformance.timeline import MISSING, Exchange
+from conformance.timeline import Exchange
 from conformance.views import OK
 
 if TYPE_CHECKING:
@@ -47,8 +48,7 @@ def all_stops(t: Timeline) -> Iterator[Stop]:
             settled = s.answers[0].at if s.answers else s.sent.at
             yield Stop(s, s.connection.user, s.sent.payload.get("reason"), settled)
     for e in judged(t):
-        asked = {} if e.request is MISSING else e.request
-        if e.operation == "emergencyStop" and t.contract.shapes.accepts("reason.json", asked):
+        if e.operation == "emergencyStop" and follows_schema(t, e):
             yield Stop(e, e.user, _body(e).get("reason"), e.ended)
 
 

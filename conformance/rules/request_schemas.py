@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from conformance.asked import Asked, asked, texts
+from conformance.asked import Asked, asked, may_be_refused, texts
 from conformance.resources import changed, data_of, is_known, looks_around, resource_of
 from conformance.rest_views import code, is_failure, judged
 from conformance.rule import Finding, Rule, provocation
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from conformance.world.world import World
 
 BAD, REFUSED = 400, 400
-FREE = frozenset({"pollDeviceToken", "confirmDevice", "verifyMagicLink", "refreshTokens", "authorizeDevice"})
-"""Operations that may refuse a well-formed request with 400: its token, code or client is not good."""
 LONGEST = 8
 """A text as long as this is found nowhere by chance."""
 ORDERS = {"stopAgent": "AGENT_CONTROL", "restartAgent": "AGENT_CONTROL", "cancelCommand": "COMMAND_CANCEL"}
@@ -41,14 +39,8 @@ def shape_judged(a: Asked, _t: Timeline) -> Iterator[Finding]:
         yield Finding(
             says, e, "", f"400; at {fault.pointer or 'the top'} there should be {fault.expected}"[:160], e.status
         )
-    elif not a.faults and e.status == BAD and a.operation.id not in FREE and not _is_open(e):
+    elif not a.faults and e.status == BAD and not may_be_refused(e):
         yield Finding(f"a request of {e.label} that keeps the schema is answered 400", e, "", "not 400", BAD)
-
-
-def _is_open(e: Exchange) -> bool:
-    """Where a request keeps the schema and the contract says no more of it."""
-    both = isinstance(e.request, dict) and e.request.get("broadcast") is True and e.request.get("targetAgents")
-    return bool(both) or {"from", "to"} <= e.query.keys()
 
 
 def right_preset(**changes: object) -> dict[str, object]:

@@ -248,19 +248,22 @@ def strangers(t: Timeline) -> Iterator[Stranger]:
     """Everything asked for without a token, each beside the first answer to the same operation on another resource."""
     first: dict[tuple[str, str], Exchange] = {}
     for e in answered(t):
-        operation = t.contract.operations.get(e.operation or "")
         beside = t.contract.operation(e.method, e.path, under_base=False)
-        if (
-            e.credential != "none"
-            or e.status in {TOO_MANY, TOO_LARGE}
-            or beside
-            or (operation and not operation.secured)
-        ):
+        if e.credential != "none" or e.status in {TOO_MANY, TOO_LARGE} or beside or _is_open(t, e):
             continue
         key = (e.method, e.operation or "")
         yield Stranger(e, first.get(key) if resource_of(e) else None)
         if resource_of(e):
             first.setdefault(key, e)
+
+
+def _is_open(t: Timeline, e: Exchange) -> bool:
+    """Whether a request needs no token: at an open operation's path, by whatever method, or a browser's preflight."""
+    operation = t.contract.operations.get(e.operation or "")
+    if operation is not None:
+        return not operation.secured
+    there = [o for o in t.contract.operations.values() if o.under_base and o.pattern.match(e.path)]
+    return e.method == "OPTIONS" or any(not o.secured for o in there)
 
 
 def told_nothing(stranger: Stranger, _t: Timeline) -> Iterator[Finding]:
@@ -285,6 +288,8 @@ def always_the_same(s: Scene) -> None:
     s.fails("GET", "/agents/zz", 401, "Who are you? (zz)", credential="none")
     s.fails("GET", "/nothing", 401, credential="none")
     s.fails("GET", "/agents", 401, credential="none", query={"limit": "0"})
+    s.fails("GET", "/auth/verify", 405, credential="none")
+    s.rest("OPTIONS", "/agents", 204, credential="none")
 
 
 def validation_first(s: Scene) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import socket
 import ssl
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 import aiohttp
 import orjson
@@ -181,15 +181,56 @@ class Rest:
             "credential": credential,
             "method": method,
             "path": path,
-            "operation": self._operation(site.contract, method, path, under_base),
+            "operation": self._operation(site.contract, method, path, under_base=under_base),
             "under_base": under_base,
             "query": dict(query or {}),
             "request_headers": shown,
             "request": body if raw is None else as_json(raw),
             "node": self.node,
         }
+        return await self._exchanged(url, data, sent, facts)
+
+    async def exact(
+        self, method: str, target: str, *, headers: Mapping[str, str], data: bytes | None, credential: str = VALID
+    ) -> Exchange:
+        """One request as it was made elsewhere: its target (below the base path) and body go out byte for byte.
+
+        The credential is put in here. Of a query parameter that is said twice the timeline keeps the last.
+        """
+        site = self._site
+        path, _, search = target.partition("?")
+        shown = {k.lower(): v for k, v in headers.items()}
+        if data is not None:
+            shown["content-length"] = str(len(data))
+        sent = {"Accept-Encoding": "identity", **site.target.headers, **shown}
+        if (value := site.authorization(credential, self.user)) is not None:
+            sent["Authorization"] = value
+        facts: dict[str, Any] = {
+            "at": self._recorder.now,
+            "user": self.user,
+            "credential": credential,
+            "method": method,
+            "path": path,
+            "operation": self._operation(site.contract, method, path, under_base=True),
+            "under_base": True,
+            "query": dict(parse_qsl(search, keep_blank_values=True)),
+            "request_headers": shown,
+            "request": MISSING if data is None else as_json(data),
+            "node": self.node,
+        }
+        return await self._exchanged(
+            URL(site.origin(self.node) + site.base_path + target, encoded=True), data, sent, facts
+        )
+
+    async def _exchanged(
+        self, url: URL, data: bytes | None, sent: Mapping[str, str], facts: dict[str, Any]
+    ) -> Exchange:
+        """Sends it, and puts it onto the timeline with what came back."""
+        method, path = facts["method"], facts["path"]
         try:
-            async with site.session.request(method, url, data=data, headers=sent, allow_redirects=False) as answer:
+            async with self._site.session.request(
+                method, url, data=data, headers=sent, allow_redirects=False
+            ) as answer:
                 facts |= self._sealed(path, await self._read(answer))
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             facts |= {"failure": failure_of(error)}
@@ -217,7 +258,7 @@ class Rest:
             written.discard(facts["path"])
 
     @staticmethod
-    def _operation(contract: Contract, method: str, path: str, under_base: bool) -> str | None:  # noqa: FBT001
+    def _operation(contract: Contract, method: str, path: str, *, under_base: bool) -> str | None:
         return contract.operation(method, path, under_base=under_base)
 
     @staticmethod

@@ -1,0 +1,211 @@
+"""Generated REST requests as cases of a run: one for each operation and phase, as two users, on our timelines.
+
+What a request must not touch (another's agent, every agent at once, a real mail address, the one default of a user) is
+put right before it goes out, so that cases can run side by side and on a backend that others use too. Nothing is judged
+here but by the generator's own checks, whose complaints are notes on the timeline: rules judge these and all the rest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from conformance.generate.rest import Generator
+from conformance.rule import Provocation
+from conformance.timeline import VALID
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from conformance.contract import Contract, Operation
+    from conformance.generate.rest import Made, Request
+    from conformance.target import Target
+    from conformance.timeline import Exchange
+    from conformance.world.estate import Estate
+    from conformance.world.rest import Rest
+    from conformance.world.world import World
+
+BUDGET = 60.0
+BREATH = 25
+"""Requests between two heartbeats of the case's agent: it must not be given up meanwhile."""
+TOO_MANY = 429
+LONGEST_WAIT = 2.0
+SHORT = 60
+"""Characters up to which a name has room for what makes it unlike any other."""
+COLLECTIONS = {"createPreset": "/presets", "createConstraint": "/constraints", "createCommand": "/commands"}
+
+
+@lru_cache(maxsize=4)
+def generator(seed: int) -> Generator:
+    """One generator for all cases of a run."""
+    return Generator(seed)
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """How the requests of one operation are made."""
+
+    name: str
+    make: Callable[[Generator, str], Sequence[Made]]
+
+
+def coverage(part: int = 0) -> Phase:
+    """The coverage phase; with `part` only so many of an operation's cases, spread evenly over them."""
+
+    def make(generator: Generator, operation: str) -> Sequence[Made]:
+        found = generator.coverage(operation)
+        step = max(1, -(-len(found) // part)) if part else 1
+        return found[generator.seed % step :: step]
+
+    return Phase("coverage", make)
+
+
+def fuzzing(count: int) -> Phase:
+    """So many drawn cases."""
+    return Phase("fuzzing", lambda generator, operation: generator.fuzzing(operation, count))
+
+
+EXAMPLES = Phase("examples", lambda generator, operation: generator.examples(operation))
+
+
+def cases(
+    contract: Contract, target: Target, *, phases: Sequence[Phase], seed: int, users: int
+) -> Iterator[Provocation]:
+    """One case for each phase and operation that this target promises and allows."""
+    for phase in phases:
+        for operation in contract.operations.values():
+            if operation.capability in target.withheld or not operation.under_base:
+                continue
+            yield Provocation(
+                _script(operation, phase, seed, users),
+                alone=operation.destructive,
+                needs=frozenset({"destructive"} if operation.destructive else set()),
+                budget=BUDGET,
+                name=f"rest/{phase.name}/{operation.id}",
+            )
+
+
+def _script(operation: Operation, phase: Phase, seed: int, users: int) -> Any:
+    async def played(world: World) -> None:
+        made, maker = await asyncio.to_thread(lambda: (phase.make(generator(seed), operation.id), generator(seed)))
+        visit = await Visit.begun(world, operation, maker, users)
+        await visit.look()
+        await visit.send([m for m in made if not m.is_positive])
+        await visit.look()
+        await visit.send([m for m in made if m.is_positive])
+        await visit.look()
+
+    return played
+
+
+class Visit:
+    """What one case has to ask with: its users, and what there is that can be named."""
+
+    def __init__(self, world: World, operation: Operation, maker: Generator, users: int, estate: Estate | None) -> None:
+        self._world = world
+        self._operation = operation
+        self._maker = maker
+        self._estate = estate
+        self._names: Mapping[str, str] = estate.ids if estate else {}
+        self._users = [world.user(n).rest for n in range(min(users, 2))]
+        self._sent = 0
+
+    @classmethod
+    async def begun(cls, world: World, operation: Operation, maker: Generator, users: int) -> Visit:
+        """A visit to an operation, with something to name where it names something."""
+        estate = await world.estate() if operation.names or operation.id == "createCommand" else None
+        return cls(world, operation, maker, users, estate)
+
+    async def look(self) -> None:
+        """The owner looks at what the operation could change, so that rules see what became of it."""
+        if self._estate is None and self._operation.id not in COLLECTIONS:
+            return
+        rest = self._users[0]
+        if self._operation.id in COLLECTIONS:
+            await rest.get(COLLECTIONS[self._operation.id], query={"limit": "100"})
+        elif self._operation.method != "GET":
+            kind = self._operation.path.split("/")[1]
+            await rest.get(f"/{kind}/{self._names.get(self._operation.names[0], '')}")
+
+    async def send(self, made: Sequence[Made]) -> None:
+        """All of them, one after the other: what one changed, the next may meet."""
+        for one in made:
+            self._sent += 1
+            if self._estate and self._sent % BREATH == 0:
+                await self._estate.agent.heartbeat()
+            rest = self._bind(one)
+            request = one.request if rest else None
+            if rest is None or request is None:
+                continue
+            answer = await self._asked(rest, one, request)
+            if answer.status and not answer.failure and answer.status != TOO_MANY:
+                self._judge(one, request, answer)
+
+    async def _asked(self, rest: Rest, made: Made, request: Request) -> Exchange:
+        bare = made.is_without_token or not (self._operation.secured or made.is_other_method)
+        credential = "none" if bare else VALID
+        answer = await rest.exact(
+            request.method, request.target, headers=request.headers, data=request.data, credential=credential
+        )
+        if answer.status == TOO_MANY:  # asked as the backend says, once more
+            after = answer.headers.get("retry-after", "")
+            await asyncio.sleep(min(float(after) if after.isdigit() else LONGEST_WAIT, LONGEST_WAIT))
+            answer = await rest.exact(
+                request.method, request.target, headers=request.headers, data=request.data, credential=credential
+            )
+        return answer
+
+    def _judge(self, made: Made, request: Request, answer: Exchange) -> None:
+        note = self._world.recorder.note
+        note("checked", exchange=answer.seq)
+        for complaint in self._maker.complaints(made, request, answer):
+            note("complaint", exchange=answer.seq, check=complaint.check, says=complaint.says, made_for=made.says)
+
+    def _bind(self, made: Made) -> Rest | None:
+        """Puts in what only the world knows; gives who asks, or None for a request that is better not made."""
+        rest = self._users[0]
+        if self._names and not made.breaks("path"):
+            turn = self._sent % 5
+            ids = dict(self._names)
+            if made.is_positive and turn == 3:  # noqa: PLR2004 - one in five: what does not exist
+                ids = {"agentId": self._world.unknown_agent(), "commandId": self._world.unknown_command()}
+                ids |= {
+                    n: str(UUID(int=self._world.random.getrandbits(128), version=4))
+                    for n in ("presetId", "reportId", "constraintId")
+                }
+            elif made.is_positive and turn == 4:  # noqa: PLR2004 - one in five: another user's
+                rest = self._users[-1]
+            for name in made.path_parameters:
+                if name in ids:
+                    made.path_parameters[name] = ids[name]
+        if made.has_body and self._operation.body and isinstance(made.body, dict):
+            made.body = self._tame(made.body)
+            right = self._world.site.contract.shapes.accepts(self._operation.body, made.body)
+            if right == made.breaks("body"):
+                return None  # it is no longer what it was made to be
+        return rest
+
+    def _tame(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """The body without what would reach further than this case."""
+        tamed = dict(body)
+        if tamed.get("broadcast") is True:
+            tamed["broadcast"] = False
+            tamed["targetAgents"] = tamed.get("targetAgents") or ["-"]
+        targets = tamed.get("targetAgents")
+        if isinstance(targets, list) and targets and all(isinstance(t, str) for t in targets) and self._estate:
+            fits = self._world.site.contract.shapes.accepts("common.json#/$defs/AgentId", targets[0])
+            tamed["targetAgents"] = [self._estate.agent.id] if fits else targets
+        if tamed.get("isDefault") is True:
+            tamed["isDefault"] = False
+        if isinstance(tamed.get("name"), str) and self._operation.path.split("/")[1] in {"presets", "constraints"}:
+            name, own = tamed["name"], self._world.new_id()
+            if 0 < len(name) <= SHORT:
+                tamed["name"] = f"{name} {own}"
+            elif len(name) > SHORT:
+                tamed["name"] = name[: -len(own)] + own
+        if isinstance(tamed.get("email"), str) and "@" in tamed["email"]:
+            tamed["email"] = tamed["email"].rpartition("@")[0] + "@conformance.invalid"
+        return tamed

@@ -1,0 +1,124 @@
+"""REST requests are made from the document by schemathesis, and judged by it, behind one adapter."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+
+from conformance.contract import load_contract
+from conformance.generate.rest import Generator, Made, Request
+from conformance.generate.rest_cases import cases, coverage, fuzzing
+from conformance.target import Target
+from conformance.timeline import Exchange
+
+CONTRACT = load_contract()
+FAILURE = {"success": False, "error": "No", "code": "VALIDATION_ERROR"}
+
+
+@pytest.fixture(scope="module")
+def generator() -> Generator:
+    return Generator(seed=1)
+
+
+def answer(request: Request, status: int, body: object = FAILURE, kind: str = "application/json") -> Exchange:
+    text = orjson.dumps(body).decode()
+    return Exchange(
+        seq=0,
+        at=0.0,
+        ended=0.1,
+        user="alice",
+        credential="valid",
+        method=request.method,
+        path=request.target,
+        operation=None,
+        status=status,
+        headers={"content-type": kind},
+        text=text,
+        value=body,
+    )
+
+
+def complaints(generator: Generator, made: Made, *answered: object, **more: str) -> set[str]:
+    request = made.request
+    assert request is not None
+    return {c.check for c in generator.complaints(made, request, answer(request, *answered, **more))}  # type: ignore[arg-type]
+
+
+def told(made: list[Made]) -> list[tuple[object, ...]]:
+    return [(r.method, r.target, sorted(r.headers.items()), r.data) for m in made if (r := m.request)]
+
+
+def test_coverage_is_the_same_each_time(generator: Generator) -> None:
+    """Two generators make the same cases, in the same order, of each operation that takes something."""
+    for operation in ("createCommand", "listAuditLogs", "replacePreset"):
+        made = generator.coverage(operation)
+        assert told(made) == told(Generator(seed=1).coverage(operation))
+        assert len(made) > 50
+
+
+def test_fuzzing_follows_the_seed(generator: Generator) -> None:
+    """Drawn cases are the same for the same seed, and others for another; some keep the document, some do not."""
+    drawn = generator.fuzzing("createPreset", 10)
+    assert told(drawn) == told(Generator(seed=1).fuzzing("createPreset", 10))
+    assert told(drawn) != told(Generator(seed=2).fuzzing("createPreset", 10))
+    assert {made.is_positive for made in drawn} == {True, False}
+
+
+def test_a_body_is_what_it_was_made_to_be(generator: Generator) -> None:
+    """What is made to keep a body's schema keeps it, and what is made to break it breaks it, by our own validator."""
+    for operation in (o for o in CONTRACT.operations.values() if o.body):
+        for made in generator.coverage(operation.id):
+            if made.has_body and not made.is_other_method:
+                assert CONTRACT.shapes.accepts(operation.body, made.body) != made.breaks("body"), (operation.id, made)
+
+
+def test_a_request_is_written_below_the_base_path(generator: Generator) -> None:
+    """A request names path and query as they go out, says what its body is, and holds no token."""
+    made = next(m for m in generator.coverage("renameAgent") if m.is_positive)
+    made.path_parameters["agentId"] = "cf.1"
+    request = made.request
+    assert request is not None
+    assert (request.method, request.target) == ("PATCH", "/agents/cf.1")
+    assert request.headers["content-type"] == "application/json"
+    assert "authorization" not in request.headers
+    assert orjson.loads(request.data or b"") == made.body
+
+
+def test_each_check_complains(generator: Generator) -> None:
+    """Its checks speak through the adapter, each of what it is about, and are content with a right answer."""
+    made = generator.coverage("createPreset")
+    broken = next(m for m in made if m.breaks("body") and not m.is_other_method and isinstance(m.body, dict))
+    right = next(m for m in made if m.is_positive)
+    other = next(m for m in made if m.is_other_method and m.case.method == "PATCH")
+    bare = next(m for m in made if m.is_without_token)
+    assert complaints(generator, broken, 400) == set()
+    assert "negative_data_rejection" in complaints(generator, broken, 201, {"success": True, "data": {}})
+    assert "response_schema_conformance" in complaints(generator, right, 201, {"success": True, "data": {}})
+    assert complaints(generator, right, 400) == {"positive_data_acceptance"}
+    assert complaints(generator, right, 422) >= {"status_code_conformance"}
+    assert complaints(generator, broken, 400, kind="text/html") == {"content_type_conformance"}
+    assert "not_a_server_error" in complaints(generator, broken, 500)
+    assert "unsupported_method" in complaints(generator, other, 404)
+    assert "missing_required_header" in complaints(generator, bare, 201)
+
+
+def test_one_case_for_each_operation_that_is_promised_and_allowed() -> None:
+    """What is withheld is left out, and what would harm others needs permission and runs alone."""
+    target = Target(url="http://127.0.0.1:1", withheld=("commands", "terminal", "traces"))
+    made = list(cases(CONTRACT, target, phases=(coverage(), fuzzing(10)), seed=0, users=2))
+    names = [provocation.id for provocation in made]
+    assert len(names) == len(set(names))
+    assert "rest/coverage/createPreset" in names
+    assert "rest/fuzzing/getMe" in names
+    assert not [name for name in names if "Command" in name or "health" in name]
+    assert {p.id for p in made if p.alone} == {p.id for p in made if "destructive" in p.needs}
+    assert "rest/coverage/emergencyStop" in {p.id for p in made if p.alone}
+
+
+def test_a_part_of_the_coverage_is_spread_over_it(generator: Generator) -> None:
+    """A quick run takes a few cases of each operation, and other ones with another seed."""
+    all_of_them = told(generator.coverage("createCommand"))
+    part = told(list(coverage(10).make(generator, "createCommand")))
+    assert 5 <= len(part) <= 10
+    assert set(map(str, part)) <= set(map(str, all_of_them))
+    assert part != told(list(coverage(10).make(Generator(seed=2), "createCommand")))
