@@ -10,13 +10,22 @@ from conformance.dialogue import Said, is_valid, said
 from conformance.timeline import Exchange
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from conformance.timeline import Frame, Timeline
 
 CREATED = 201
 USUAL_PRIORITY = 50
 """CMD-11: what holds when none is given."""
+
+
+LIMITS = frozenset({"timeLimitMs", "tokenBudget", "maxRetries"})
+
+
+def limits_in(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """The limits that a request asks for; members that the contract does not know may be left out (VAL-1)."""
+    said = asked.get("executionConstraints")
+    return {name: value for name, value in said.items() if name in LIMITS} if isinstance(said, dict) else {}
 
 
 @dataclass(frozen=True, slots=True)

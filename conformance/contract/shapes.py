@@ -37,6 +37,13 @@ def _without(module: str) -> Iterator[None]:
         del sys.modules[module]
 
 
+def load_second() -> tuple[Any, Any]:
+    """The second validator and its formats, which takes long the first time: once something is wrong."""
+    with _without(IRI_GRAMMAR):
+        from jsonschema import Draft202012Validator, FormatChecker  # noqa: PLC0415
+    return Draft202012Validator, FormatChecker
+
+
 class Disagreement(Exception):  # noqa: N818 - it is what it says: two validators disagree
     """The two validators do not agree about a value: no verdict can rest on that."""
 
@@ -144,11 +151,8 @@ class Shapes:
 
     def _slow_validator(self, name: str) -> Validator:
         if name not in self._slow:
-            with _without(IRI_GRAMMAR):
-                from jsonschema import Draft202012Validator, FormatChecker  # noqa: PLC0415 - once something is wrong
-            self._slow[name] = Draft202012Validator(
-                {"$ref": BASE + name}, registry=self._slow_registry, format_checker=FormatChecker()
-            )
+            make, formats = load_second()
+            self._slow[name] = make({"$ref": BASE + name}, registry=self._slow_registry, format_checker=formats())
         return self._slow[name]
 
     @cached_property

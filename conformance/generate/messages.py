@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from conformance.generate.payloads import broken_payloads, valid_payloads
+from conformance.generate.turn import in_turn
 from conformance.rule import Provocation
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def _breaks_one(contract: Contract, message: Message, value: Any) -> bool:
 
 def _script(contract: Contract, message: Message) -> Any:
     async def played(world: World) -> None:
-        found = await asyncio.to_thread(samples, contract, message)
+        found = await in_turn(lambda: samples(contract, message))
         stage = await Stage.set(world, message)
         await stage.send(found.broken, valid=False)
         await stage.send(found.valid, valid=True)

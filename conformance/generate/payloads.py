@@ -13,7 +13,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from conformance.contract.shapes import BASE
-from conformance.generate.turn import GENERATING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -48,11 +47,10 @@ def broken_payloads(contract: Contract, schema: str) -> tuple[Payload, ...]:
 def _enumerated(shapes: Shapes, schema: str) -> tuple[tuple[Payload, ...], tuple[Payload, ...]]:
     from schemathesis.generation import GenerationMode  # noqa: PLC0415 - slow, and most runs do without
 
+    operation = _document(shapes)[_path(schema)]["POST"]
     accepts = shapes.accepts
-    with GENERATING:
-        operation = _document(shapes)[_path(schema)]["POST"]
-        valid = [p for p in _cases(operation, GenerationMode.POSITIVE) if accepts(schema, p.value)]
-        broken = [p for p in _cases(operation, GenerationMode.NEGATIVE) if not accepts(schema, p.value)]
+    valid = [p for p in _cases(operation, GenerationMode.POSITIVE) if accepts(schema, p.value)]
+    broken = [p for p in _cases(operation, GenerationMode.NEGATIVE) if not accepts(schema, p.value)]
     return tuple(valid), tuple(broken)
 
 

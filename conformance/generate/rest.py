@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
 from conformance.contract.load import contracts_dir
-from conformance.generate.turn import GENERATING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -167,33 +166,30 @@ class Generator:
         """Every case of the coverage phase."""
         from schemathesis.generation.coverage import GenerationSession  # noqa: PLC0415
 
-        with GENERATING:
-            inner = self._operations[operation]
-            config = self.schema.config.generation_for(operation=inner, phase="coverage")
-            cases = self.schema.iter_coverage_cases(
-                inner, generation_modes=config.modes, generation_config=config, session=GenerationSession()
-            )
-            return [Made(case) for case in cases]
+        inner = self._operations[operation]
+        config = self.schema.config.generation_for(operation=inner, phase="coverage")
+        cases = self.schema.iter_coverage_cases(
+            inner, generation_modes=config.modes, generation_config=config, session=GenerationSession()
+        )
+        return [Made(case) for case in cases]
 
     def examples(self, operation: str) -> list[Made]:
         """The examples that the document gives."""
         from schemathesis.generation.hypothesis.examples import generate_one  # noqa: PLC0415
 
-        with GENERATING:
-            strategies = self._operations[operation].get_strategies_from_examples()
-            return [Made(generate_one(strategy)) for strategy in strategies]
+        strategies = self._operations[operation].get_strategies_from_examples()
+        return [Made(generate_one(strategy)) for strategy in strategies]
 
     def fuzzing(self, operation: str, count: int) -> list[Made]:
         """So many drawn cases, half of them made to break the document."""
         from schemathesis import GenerationMode  # noqa: PLC0415
 
-        with GENERATING:
-            inner = self._operations[operation]
-            return [
-                made
-                for mode in (GenerationMode.NEGATIVE, GenerationMode.POSITIVE)
-                for made in self._drawn(inner, mode, count // 2)
-            ]
+        inner = self._operations[operation]
+        return [
+            made
+            for mode in (GenerationMode.NEGATIVE, GenerationMode.POSITIVE)
+            for made in self._drawn(inner, mode, count // 2)
+        ]
 
     def _drawn(self, operation: Any, mode: Any, count: int) -> list[Made]:
         import hypothesis  # noqa: PLC0415
@@ -201,7 +197,7 @@ class Generator:
 
         drawn: list[Made] = []
 
-        @hypothesis.seed(self.seed)
+        @hypothesis.seed(f"{self.seed}/{operation.label}")
         @hypothesis.settings(
             max_examples=count,
             database=None,
@@ -211,7 +207,9 @@ class Generator:
         )
         @hypothesis.given(case=operation.as_strategy(generation_mode=mode))
         def draw(case: Any) -> None:
-            drawn.append(Made(case))
+            made = Made(case)
+            hypothesis.assume(not made.is_without_token)  # the coverage phase has one of each operation
+            drawn.append(made)
 
         try:
             draw()

@@ -2,8 +2,25 @@
 
 from __future__ import annotations
 
-import threading
-from typing import Final
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
 
-GENERATING: Final = threading.RLock()
-"""Held by whoever draws from hypothesis or schemathesis beside the event loop."""
+from conformance.contract.shapes import load_second
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+_ONE = ThreadPoolExecutor(1, thread_name_prefix="generating")
+
+
+async def in_turn(make: Callable[[], T]) -> T:
+    """What is made beside the event loop, once everything asked for before is made.
+
+    The thread is its own: whoever waits for it keeps none of those in which cases are judged.
+    """
+    return await asyncio.get_running_loop().run_in_executor(_ONE, make)
+
+
+load_second()  # which parses as well while it is imported, else in the middle of a run

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from conformance import reading
 from conformance.command_life import NEVER, Task, tasks
-from conformance.command_orders import Order, orders
+from conformance.command_orders import Order, limits_in, orders
 from conformance.command_scene import ONE, TWO, acks, asks, completes, creates, queue, resource, shows, takes
 from conformance.command_views import readings
 from conformance.rule import Finding, Rule
@@ -52,7 +52,7 @@ def as_asked(d: Delivery, _t: Timeline) -> Iterator[Finding]:
         if got != wanted:
             says = f"the agent is not given the {name} that was asked for"
             yield Finding(says, frame, f"/payload/{name}", f"{wanted!r}", got, (order.cause,))
-    wanted = order.asked.get("executionConstraints") or {}
+    wanted = limits_in(order.asked)
     shown = frame.payload.get("executionConstraints", "nothing")
     missing = [k for k, v in wanted.items() if not isinstance(shown, dict) or shown.get(k) != v]
     if missing or not (shown is None or isinstance(shown, dict)):

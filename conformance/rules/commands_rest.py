@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from conformance import reading
+from conformance.command_orders import limits_in
 from conformance.command_scene import CONTENT, ONE, creates, lists, resource, shows
 from conformance.command_views import Reading, resources
 from conformance.resources import follows_schema
@@ -61,7 +62,7 @@ def created(e: Exchange, _t: Timeline) -> Iterator[Finding]:
     if not broadcast and sorted(map(str, shown if isinstance(shown, list) else [shown])) != named:
         says = "a created command is not for the agents that were named, each once"
         yield Finding(says, e, "/data/targetAgents", f"{named}", shown)
-    limits, kept = asked.get("executionConstraints") or {}, made.get("executionConstraints")
+    limits, kept = limits_in(asked), made.get("executionConstraints")
     if any(not isinstance(kept, dict) or kept.get(k) != v for k, v in limits.items()):
         says = "the limits of a created command are not those that were asked for"
         yield Finding(says, e, "/data/executionConstraints", f"{limits}", kept)

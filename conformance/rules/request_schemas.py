@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from conformance.world.world import World
 
 BAD, REFUSED = 400, 400
-LONGEST = 8
-"""A text as long as this is found nowhere by chance."""
+LONGEST, MOST = 8, 4
+"""A text as long as this, of more than so many characters, that is no word in capitals is found nowhere by chance."""
 ORDERS = {"stopAgent": "AGENT_CONTROL", "restartAgent": "AGENT_CONTROL", "cancelCommand": "COMMAND_CANCEL"}
 
 
@@ -115,9 +115,13 @@ def refusals(t: Timeline) -> Iterator[Refused]:
         looks = looks_around(t, e, e.user)
         lists = tuple(_lists_after(t, e)) if resource is None else ()
         told = tuple(_told(t, e)) if is_known(t, e) else ()
-        own = frozenset(text for text in texts(e.request) - served if len(text) >= LONGEST)
+        own = frozenset(text for text in texts(e.request) - served if _is_own(text))
         if looks or told or (lists and own):
             yield Refused(e, looks, lists, told, own)
+
+
+def _is_own(text: str) -> bool:
+    return len(text) >= LONGEST and len(set(text)) > MOST and not (text.isascii() and text.isupper())
 
 
 def _lists_after(t: Timeline, e: Exchange) -> Iterator[Exchange]:
