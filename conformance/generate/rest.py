@@ -247,7 +247,9 @@ class Generator:
 
 
 def _said(failure: Any) -> str:
-    return f"{failure.title}: {failure.message}".replace("\n", " ").strip()[:300]
+    """Its words up to where it shows values and schemas, which are different each time."""
+    first = next((line.strip() for line in str(failure.message).splitlines() if line.strip()), "")
+    return f"{failure.title}: {first}"[:200] if first else str(failure.title)
 
 
 def _response(request: Request, answer: Exchange) -> Any:

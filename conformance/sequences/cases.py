@@ -29,6 +29,8 @@ def drawn(contract: Contract, target: Target, *, count: int, seed: int, users: i
     withheld = frozenset(target.withheld)
     stopping = count // 10 if target.destructive else 0
     for kind, number, destructive in (("sequence", count - stopping, False), ("stopping", stopping, True)):
+        if number == 0:
+            continue
         found = scripts(
             contract,
             count=number,

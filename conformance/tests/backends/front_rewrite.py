@@ -7,7 +7,7 @@ import hashlib
 import re
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 Json = dict[str, Any]
 
@@ -60,7 +60,7 @@ class Rewrite:
 
     def path(self, raw: str) -> str:
         """`/agents/{agentId}` in a URL's path."""
-        return re.sub(r"(?<=/agents/)[^/]+", lambda found: self.inward(unquote(found[0])), raw)
+        return re.sub(r"(?<=/agents/)[^/]+", lambda found: quote(self.inward(unquote(found[0])), safe=""), raw)
 
     def _walk(self, value: Any, *, out: bool, announced: bool) -> Any:
         """Rewrite every id that the contract's names tell to be an agent's."""
