@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from conformance.generate import messages, rest_cases
+from conformance.generate import messages, rest_cases, rest_walks
 from conformance.sequences.cases import drawn, kept
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ class Effort:
     """How many are drawn; 0 stands for as many as there is time for."""
     requests: tuple[rest_cases.Phase, ...]
     """The phases in which REST requests are generated."""
+    walks: int = 0
+    """How often REST is walked along its links."""
 
 
 FUZZED = 100
@@ -35,7 +37,7 @@ FUZZED = 100
 EFFORTS: Mapping[str, Effort] = {
     "quick": Effort(20, (rest_cases.coverage(part=10),)),
     "normal": Effort(150, (rest_cases.coverage(),)),
-    "deep": Effort(0, (rest_cases.EXAMPLES, rest_cases.coverage(), rest_cases.fuzzing(FUZZED))),
+    "deep": Effort(0, (rest_cases.EXAMPLES, rest_cases.coverage(), rest_cases.fuzzing(FUZZED)), 40),
 }
 
 
@@ -56,5 +58,6 @@ def generated(  # noqa: PLR0913 - the facts that decide, by name
         yield from messages.cases(contract, target)
         phases = EFFORTS[effort].requests
         yield from rest_cases.cases(contract, target, phases=phases, seed=seed, users=users)
+        yield from rest_walks.walks(contract, target, count=EFFORTS[effort].walks, seed=seed)
         count = EFFORTS[effort].sequences or int(max_time * PER_SECOND)
         yield from drawn(contract, target, count=count, seed=seed, users=users)

@@ -231,7 +231,7 @@ class Generator:
             response=_response(request, answer),
             ctx=self._context(made.case.operation),
             checks=checks,
-            on_failure=lambda name, _, failure: found.append(Complaint(name, _said(failure))),
+            on_failure=lambda name, _, failure: found.append(Complaint(name, said(failure))),
         )
         yield from found
 
@@ -246,7 +246,7 @@ class Generator:
         return self._contexts[operation.label]
 
 
-def _said(failure: Any) -> str:
+def said(failure: Any) -> str:
     """Its words up to where it shows values and schemas, which are different each time."""
     first = next((line.strip() for line in str(failure.message).splitlines() if line.strip()), "")
     return f"{failure.title}: {first}"[:200] if first else str(failure.title)

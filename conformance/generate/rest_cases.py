@@ -13,8 +13,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from conformance.contract.shapes import Disagreement
 from conformance.generate.rest import Generator
+from conformance.generate.tame import keeps_schema, tame
 from conformance.generate.turn import in_turn
 from conformance.rule import Provocation
 from conformance.timeline import VALID
@@ -35,8 +35,6 @@ BREATH = 25
 """Requests between two heartbeats of the case's agent: it must not be given up meanwhile."""
 TOO_MANY = 429
 LONGEST_WAIT = 2.0
-SHORT = 60
-"""Characters up to which a name has room for what makes it unlike any other."""
 COLLECTIONS = {"createPreset": "/presets", "createConstraint": "/constraints", "createCommand": "/commands"}
 
 
@@ -185,36 +183,7 @@ class Visit:
                 if name in ids:
                     made.path_parameters[name] = ids[name]
         if made.has_body and self._operation.body and isinstance(made.body, dict):
-            made.body = self._tame(made.body)
-            if self._keeps_schema(made.body) in {None, made.breaks("body")}:
+            made.body = tame(self._world, self._operation, made.body, self._estate.agent.id if self._estate else "")
+            if keeps_schema(self._world, self._operation, made.body) in {None, made.breaks("body")}:
                 return None  # it is no longer what it was made to be, or nobody can say
         return rest
-
-    def _keeps_schema(self, body: Any) -> bool | None:
-        """Whether a body keeps the operation's schema; None where our two validators disagree."""
-        try:
-            return not self._world.site.contract.violations(self._operation.body, body)
-        except Disagreement:
-            return None
-
-    def _tame(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """The body without what would reach further than this case."""
-        tamed = dict(body)
-        if tamed.get("broadcast") is True:
-            tamed["broadcast"] = False
-            tamed["targetAgents"] = tamed.get("targetAgents") or ["-"]
-        targets = tamed.get("targetAgents")
-        if isinstance(targets, list) and targets and all(isinstance(t, str) for t in targets) and self._estate:
-            fits = self._world.site.contract.shapes.accepts("common.json#/$defs/AgentId", targets[0])
-            tamed["targetAgents"] = [self._estate.agent.id] if fits else targets
-        if tamed.get("isDefault") is True:
-            tamed["isDefault"] = False
-        if isinstance(tamed.get("name"), str) and self._operation.path.split("/")[1] in {"presets", "constraints"}:
-            name, own = tamed["name"], self._world.new_id()
-            if 0 < len(name) <= SHORT:
-                tamed["name"] = f"{name} {own}"
-            elif len(name) > SHORT:
-                tamed["name"] = name[: -len(own)] + own
-        if isinstance(tamed.get("email"), str) and "@" in tamed["email"]:
-            tamed["email"] = tamed["email"].rpartition("@")[0] + "@conformance.invalid"
-        return tamed

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import orjson
 import pytest
 
 from conformance.contract import load_contract
 from conformance.generate.rest import Generator, Made, Request
 from conformance.generate.rest_cases import cases, coverage, fuzzing
+from conformance.generate.rest_engine import Walks
 from conformance.target import Target
 from conformance.timeline import Exchange
 
@@ -122,3 +126,35 @@ def test_a_part_of_the_coverage_is_spread_over_it(generator: Generator) -> None:
     assert 5 <= len(part) <= 10
     assert set(map(str, part)) <= set(map(str, all_of_them))
     assert part != told(list(coverage(10).make(Generator(seed=2), "createCommand")))
+
+
+def walked(answered: int, body: object, **seen: Any) -> tuple[list[tuple[str, str, str]], set[str]]:
+    """What two walks ask a backend that always answers the same, and what the engine's checks have against it."""
+    asked: list[tuple[str, str, str]] = []
+
+    def send(request: Request, credential: str) -> Exchange:
+        asked.append((request.method, request.target, credential))
+        return replace(answer(request, answered, body), seq=len(asked))
+
+    walks = Walks(["createPreset", "getPreset", "deletePreset"], 1, 2, send, lambda: bool(seen.get("is_over")))
+    return asked, {against.complaint.check for against in walks.complaints()}
+
+
+def test_walks_go_through_our_hands() -> None:
+    """What the engine asks on its walks is handed out, below the base path, and its checks judge what came back."""
+    asked, complained = walked(500, FAILURE)
+    assert ("POST", "/presets", "good") in asked
+    assert not [target for _, target, _ in asked if not target.startswith("/presets")]
+    assert "not_a_server_error" in complained
+
+
+def test_walks_try_without_a_token() -> None:
+    """An answer that comes with a wrong token and with none is complained about."""
+    asked, complained = walked(201, {"success": True, "data": {}})
+    assert {"good", "none", "wrong"} & {credential for _, _, credential in asked} >= {"good", "none"}
+    assert "ignored_auth" in complained
+
+
+def test_a_walk_that_is_over_asks_nothing() -> None:
+    """Once the case is over nothing more is sent, and nothing is complained about."""
+    assert walked(500, FAILURE, is_over=True) == ([], set())

@@ -1,0 +1,139 @@
+"""REST cases of the coverage phase: ours against `st run` on the same document and server, and the ceiling of a client.
+
+Taken in turn on one server: `st run --phases coverage --checks all`; the same phase as cases of a run, with sending,
+schemathesis' checks, the timeline and all rules; and a bare client that sends our requests once more and looks at
+nothing. Of `st run` the phase alone counts, without its start.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import aiohttp
+
+from conformance.contract import load_contract
+from conformance.contract.load import contracts_dir
+from conformance.engine.bundled import bundled_reference
+from conformance.engine.events import CaseFinished, CaseStarted
+from conformance.engine.run import Options, Run
+from conformance.generate.rest_cases import cases, coverage, generator
+from conformance.rules import all_rules
+from conformance.world.credentials import Keyring
+
+if TYPE_CHECKING:
+    from conformance.generate.rest import Request
+    from conformance.target import Target
+
+CLIENTS = 8
+SCHEMATHESIS = (sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()")
+
+
+def of_schemathesis(target: Target) -> float:
+    """Cases a second of its command line."""
+    token = Keyring(target).token(target.users[0])
+    with tempfile.TemporaryDirectory() as place:
+        done = subprocess.run(  # noqa: S603 - a tool that this project depends on
+            [
+                *SCHEMATHESIS,
+                "--no-color",
+                "run",
+                str(contracts_dir() / "openapi.yaml"),
+                f"--url={target.url}/api/v1",
+                f"--header=Authorization: Bearer {token}",
+                "--checks=all",
+                "--phases=coverage",
+                "--continue-on-failure",
+                "--generation-database=none",
+            ],
+            cwd=Path(place),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    seconds, made = (re.search(p, done.stdout) for p in (r"Coverage \(in ([\d.]+)s\)", r"([\d,]+) generated"))
+    if seconds is None or made is None:
+        sys.exit(done.stdout + done.stderr)
+    return int(made[1].replace(",", "")) / float(seconds[1])
+
+
+async def of_ours(target: Target) -> tuple[float, float]:
+    """Cases a second as a run has them, judged by all rules; and the same until the last answer, without that."""
+    contract = load_contract()
+    generator.cache_clear()  # what was generated before is generated again
+    drawn = tuple(cases(contract, target, phases=(coverage(),), seed=0, users=2))
+    options = Options(level="full", only="rest/*", generated=drawn)
+    begun = ended = answered = 0.0
+    checked = 0
+    async for event in Run(target, all_rules().values(), contract, options).events():
+        now = time.perf_counter()
+        if isinstance(event, CaseStarted) and event.case.startswith("rest/"):
+            begun = begun or now
+        elif isinstance(event, CaseFinished) and event.case.startswith("rest/"):
+            ended = now
+            checked += sum(note.kind == "checked" for note in event.timeline.notes)
+            answered = max(answered, now - (event.seconds - event.timeline.end))
+    return checked / (ended - begun), checked / (answered - begun)
+
+
+async def of_a_bare_client(target: Target, requests: list[Request]) -> float:
+    """Requests a second with nothing but sending and reading."""
+    headers = {"Authorization": f"Bearer {Keyring(target).token(target.users[0])}"}
+    waiting = iter(requests)
+
+    async def client(session: aiohttp.ClientSession) -> None:
+        for request in waiting:
+            async with session.request(
+                request.method,
+                f"{target.url}/api/v1{request.target}",
+                data=request.data,
+                headers=headers | dict(request.headers),
+            ) as answer:
+                await answer.read()
+
+    async with aiohttp.ClientSession() as session:
+        begun = time.perf_counter()
+        await asyncio.gather(*(client(session) for _ in range(CLIENTS)))
+        return len(requests) / (time.perf_counter() - begun)
+
+
+async def measured(rounds: int) -> dict[str, list[float]]:
+    """Each in turn, on one server."""
+    found: dict[str, list[float]] = {}
+    operations = [o for o in load_contract().operations.values() if o.under_base and not o.destructive]
+    requests = [r for o in operations for made in generator(0).coverage(o.id) if (r := made.request)]
+    async with bundled_reference() as target:
+        for _ in range(rounds):
+            whole, answered = await of_ours(target)
+            for name, rate in (
+                ("st run, coverage phase", await asyncio.to_thread(of_schemathesis, target)),
+                ("ours: generated, sent, checked, judged by all rules", whole),
+                ("ours until the last answer", answered),
+                (f"a bare client, {CLIENTS} connections, the same requests", await of_a_bare_client(target, requests)),
+            ):
+                found.setdefault(name, []).append(rate)
+    return found
+
+
+def main() -> None:
+    """Prints the median, worst and best of each, in cases a second, and how many times `st run` ours is."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    found = asyncio.run(measured(parser.parse_args().rounds))
+    for name, rates in found.items():
+        sys.stdout.write(f"{statistics.median(rates):8.0f}  ({min(rates):.0f} to {max(rates):.0f})  {name}\n")
+    theirs, ours, *_ = found.values()
+    times = statistics.median(o / t for o, t in zip(ours, theirs, strict=True))
+    sys.stdout.write(f"{times:8.1f}  times as many cases a second as `st run`, round by round\n")
+
+
+if __name__ == "__main__":
+    main()
