@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from conformance import reading
 from conformance.rule import Finding, Rule
 from conformance.rules.silence import interval_of
-from conformance.views import Heartbeat, causes, heartbeats, is_flood, watchers
+from conformance.views import Heartbeat, causes, heartbeats, is_flood, losses, watchers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -122,11 +122,25 @@ def lives(t: Timeline) -> Iterator[Life]:
         if agent.accepted is None or agent.init is None:
             continue
         for dashboard in watchers(t, agent.user, agent.init):
-            told = dashboard.about(agent.agent_id or "", "AGENT_STATUS", "AGENT_DISCONNECT", after=agent.accepted.seq)
+            begins = _begins(t, agent, dashboard)
+            told = dashboard.about(agent.agent_id or "", "AGENT_STATUS", "AGENT_DISCONNECT", after=begins)
             during = [f for f in told if f.at < _surely_alive_until(agent)]
             live = [i for i, f in enumerate(during) if reading.status(f.payload) == "ONLINE"]
             if live:
                 yield Life(agent, dashboard, during[live[0] :])
+
+
+def _begins(t: Timeline, agent: Connection, dashboard: Connection) -> int:
+    """The `seq` from which what a dashboard is told is about this connection.
+
+    That is its AGENT_CONNECT, for dashboards may hear before the agent has its ACK; but only its ACK where an earlier
+    loss may still be on its way.
+    """
+    assert agent.init is not None  # noqa: S101 - see lives
+    assert agent.accepted is not None  # noqa: S101
+    gone = sum(x.agent_id == agent.agent_id and x.closed.seq < agent.init.seq for x in losses(t))
+    told = sum(f.seq < agent.init.seq for f in dashboard.about(agent.agent_id or "", "AGENT_DISCONNECT"))
+    return agent.init.seq if told >= gone else agent.accepted.seq
 
 
 def _surely_alive_until(agent: Connection) -> float:
@@ -237,6 +251,17 @@ def beating_yet_given_up(s: Scene) -> None:
     agent.closes()
 
 
+def flicker_before_the_answer(s: Scene) -> None:
+    dashboard = s.dashboard()
+    agent = s.socket("agent")
+    payload = {"agentId": "a1", "agentType": "CLAUDE", "version": "1", "hostMachine": "h"}
+    sent = agent.sends("AGENT_CONNECT", payload | {"name": "Ada", "capabilities": {}})
+    for status in ("ONLINE", "OFFLINE", "ONLINE"):
+        dashboard.told("a1", status=status)
+    agent.gets("ACK", {"messageId": sent.id, "success": True, "agentId": "a1"})
+    s.wait(2)
+
+
 def flicker(s: Scene) -> None:
     dashboard, agent = s.dashboard(), s.agent("a1")
     dashboard.told("a1")
@@ -308,7 +333,7 @@ RULES = (
         when=lives,
         check=steady,
         good=(one_each, cut_by_the_backend),
-        bad=(flicker, beating_yet_given_up),
+        bad=(flicker_before_the_answer, flicker, beating_yet_given_up),
         cases=(reconnects,),
     ),
 )

@@ -215,7 +215,7 @@ async def connect_and_two_heartbeats(world: World) -> None:
         )
         for dashboard in watching:
             await dashboard.sees_beat(agent, beat)
-    await world.quiet()
+        await world.quiet()  # heartbeats in one breath may be told as one (STA-6)
 
 
 RULES = (

@@ -78,7 +78,8 @@ class Prover:
             proof.clean = judge_clean(core, full, named)
         except TroubleError as error:
             proof.clean = Clean((str(error),), frozenset())
-        self._tell(f"clean    {'; '.join(proof.clean.faults) or 'no clause fails'}")
+        told = "; ".join((*(proof.clean.faults or ("no clause fails that decides",)), *proof.clean.aside))
+        self._tell(f"clean    {told}")
 
     async def _one(self, candidate: Candidate, proof: Proof) -> None:
         begun = time.monotonic()

@@ -109,6 +109,16 @@ def test_clean() -> None:
     assert judge_clean(report(), report(DIS_3="not_exercised"), frozenset(NAMED)).faults == ()
 
 
+def test_a_clause_on_which_nothing_hangs_is_told_aside() -> None:
+    """A SHOULD that fails on the clean server and that no defect names is told, and decides nothing."""
+    full = report(DIS_3="failed")
+    full.document["clauses"]["DIS-3"] |= {"counts": False, "level": "SHOULD"}
+    core = report()
+    core.document["clauses"]["DIS-3"]["counts"] = False
+    clean = judge_clean(core, full, frozenset({"AGT-1"}))
+    assert (clean.faults, clean.aside) == ((), ("DIS-3 fails, a SHOULD",))
+
+
 @pytest.mark.parametrize(("every_clause", "only"), [(False, NAMED), (True, ())])
 def test_each_defect_is_judged_once(every_clause: bool, only: tuple[str, ...]) -> None:
     """A defect is judged in one run, by the clauses it names, or by all; the matrix says by which."""
