@@ -1,0 +1,100 @@
+"""Messages are made from their schemas: what the schema says is what is sent, and nothing else has to be edited."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from conformance.contract import load_contract
+from conformance.contract.keywords import asserted
+from conformance.contract.shapes import Shapes
+from conformance.coverage import Coverage
+from conformance.generate.messages import Samples, cases, samples
+from conformance.scene import Scene
+from conformance.target import Target
+
+CONTRACT = load_contract()
+SCHEMA = "messages/from-dashboard/AGENT_CONTROL.json"
+
+
+def edited(**changes: Any) -> Samples:
+    """What is made for AGENT_CONTROL after its schema was edited: properties are added or replaced."""
+    documents = copy.deepcopy(dict(CONTRACT.shapes.documents))
+    documents[SCHEMA]["properties"] |= changes
+    contract = replace(CONTRACT, shapes=Shapes(documents))
+    return samples(contract, contract.messages["from-dashboard.AGENT_CONTROL"])
+
+
+@pytest.mark.parametrize("key", [key for key in CONTRACT.messages if key.startswith("from-")])
+def test_valid_is_valid_and_broken_breaks_one_keyword(key: str) -> None:
+    """Every message a client may send has payloads of both kinds, each judged by our own validator."""
+    message = CONTRACT.messages[key]
+    made = samples(CONTRACT, message)
+    assert made.valid
+    assert made.broken
+    assert all(CONTRACT.shapes.accepts(message.schema, value) for value in made.valid)
+    assert all(len(CONTRACT.shapes.broken(message.schema, value)) == 1 for value in made.broken)
+
+
+def test_a_new_field_is_sent() -> None:
+    """A field that is added to a schema is in valid payloads, and broken in others."""
+    made = edited(urgency={"type": "integer", "minimum": 1, "maximum": 3})
+    assert {value["urgency"] for value in made.valid if "urgency" in value} >= {1, 3}
+    assert any(isinstance(value, dict) and value.get("urgency") in {0, 4} for value in made.broken)
+
+
+def test_a_tighter_bound_is_tried() -> None:
+    """A bound that is added to a field is broken by one more, and reached."""
+    made = edited(reason={"type": "string", "maxLength": 5})
+    lengths = {len(v["reason"]) for v in made.broken if isinstance(v, dict) and isinstance(v.get("reason"), str)}
+    assert 6 in lengths
+    assert all(len(value.get("reason", "")) <= 5 for value in made.valid)
+
+
+def test_a_new_word_is_said() -> None:
+    """A word that is added to an enumeration is said by a valid message."""
+    words = ["STOP", "RESTART", "PAUSE", "RESUME", "HIBERNATE"]
+    assert {value["action"] for value in edited(action={"enum": words}).valid} == set(words)
+
+
+def test_withheld_messages_are_left_out_and_what_stops_everything_asks() -> None:
+    """No case for a message of a withheld capability; EMERGENCY_STOP needs permission and the user alone."""
+    found = {p.id: p for p in cases(CONTRACT, Target("http://x", withheld=("traces",)))}
+    assert "messages/from-agent.TRACE_EVENT" not in found
+    stop = found["messages/from-dashboard.EMERGENCY_STOP"]
+    assert (stop.alone, stop.needs) == (True, frozenset({"destructive"}))
+
+
+def test_coverage_counts_what_was_sent_and_seen() -> None:
+    """A heartbeat reaches its message, its fields, and a transition; a broken one the keyword that it breaks."""
+    scene = Scene(CONTRACT)
+    agent = scene.agent("a1")
+    agent.heartbeats()
+    agent.heartbeats(cpuUsage=101)
+    coverage = Coverage(CONTRACT)
+    coverage.take(scene.timeline())
+    seen = coverage.seen
+    assert seen["messages"]["from-agent.AGENT_HEARTBEAT"] == 2
+    assert seen["fields"]["from-agent.AGENT_HEARTBEAT /healthMetrics/uptime"] == 2
+    assert seen["keywords"]["from-agent.AGENT_HEARTBEAT /healthMetrics/cpuUsage maximum"] == 1
+    assert seen["transitions"]["agent ONLINE agent.heartbeat ONLINE"] >= 1
+    share = coverage.shares()["messages"]
+    assert share.reached + len(share.missing) == share.total
+    assert "from-agent.TRACE_EVENT" in share.missing
+
+
+def test_a_withheld_capability_is_not_counted() -> None:
+    """What a target does not promise is no part of what can be reached."""
+    whole, less = Coverage(CONTRACT).shares(), Coverage(CONTRACT, frozenset({"commands"})).shares()
+    assert less["messages"].total < whole["messages"].total
+    assert less["operations"].total < whole["operations"].total
+    assert not any(name.startswith("command ") for name in less["transitions"].missing)
+
+
+def test_each_assertion_of_a_schema_has_its_place() -> None:
+    """References are followed, and a required member stands at its own place."""
+    found = set(asserted(CONTRACT.shapes, "messages/from-agent/AGENT_HEARTBEAT.json"))
+    assert {("/agentId", "required"), ("/healthMetrics/cpuUsage", "maximum"), ("/agentId", "pattern")} <= found
