@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from conformance.generate.rest import Generator
+from conformance.generate.rest_right import is_plainly_right
 from conformance.generate.tame import keeps_schema, tame
 from conformance.generate.turn import in_turn
 from conformance.rule import Provocation
@@ -162,6 +163,8 @@ class Visit:
     def _judge(self, made: Made, request: Request, answer: Exchange) -> None:
         note = self._world.recorder.note
         note("checked", exchange=answer.seq)
+        if is_plainly_right(self._world.site.contract, self._operation, made, answer):
+            return
         for complaint in self._maker.complaints(made, request, answer):
             note("complaint", exchange=answer.seq, check=complaint.check, says=complaint.says, made_for=made.says)
 
