@@ -73,7 +73,7 @@ async def of_ours(target: Target, *, whole: bool) -> float:
     if not whole:
         ready = {o: generator(0).coverage(o) for o in contract.operations}
         phase = Phase("coverage", lambda _, operation: ready[operation])
-    drawn = tuple(cases(contract, target, phases=(phase,), seed=0, users=2))
+    drawn = tuple(cases(contract, target, phases=(phase,), seed=0))
     rules = all_rules().values() if whole else ()
     begun = ended = 0.0
     checked = 0

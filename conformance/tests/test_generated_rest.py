@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from conformance.contract import load_contract
+from conformance.generate.effort import named
 from conformance.generate.rest import Generator, Made, Request
 from conformance.generate.rest_cases import cases, coverage, fuzzing
 from conformance.generate.rest_engine import Walks
@@ -110,7 +111,7 @@ def test_each_check_complains(generator: Generator) -> None:
 def test_one_case_for_each_operation_that_is_promised_and_allowed() -> None:
     """What is withheld is left out, and what would harm others needs permission and runs alone."""
     target = Target(url="http://127.0.0.1:1", withheld=("commands", "terminal", "traces"))
-    made = list(cases(CONTRACT, target, phases=(coverage(), fuzzing(10)), seed=0, users=2))
+    made = list(cases(CONTRACT, target, phases=(coverage(), fuzzing(10)), seed=0))
     names = [provocation.id for provocation in made]
     assert len(names) == len(set(names))
     assert "rest/coverage/createPreset" in names
@@ -188,3 +189,12 @@ def test_nothing_can_be_said_against_what_is_plainly_right(generator: Generator,
                     right += 1
                     assert list(generator.complaints(made, request, e)) == [], (made.says, status)
     assert right
+
+
+def test_a_generated_case_is_found_by_its_name() -> None:
+    """What a saved failure names can be made again; what no generator makes is none of these."""
+    for case in ("rest/coverage/createPreset", "rest/fuzzing/getMe", "rest/stateful", "messages/from-agent.PING"):
+        found = named(CONTRACT, case, 3)
+        assert found is not None, case
+        assert found.id == case
+    assert named(CONTRACT, "rest/coverage/nothing", 3) is None
