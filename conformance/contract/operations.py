@@ -39,6 +39,8 @@ class Operation:
     """Query parameter → its schema."""
     answers: Mapping[int, str] = field(default_factory=dict)
     """2xx status → the schema of its JSON body; empty for a status without one."""
+    statuses: frozenset[int] = frozenset()
+    """Every status that it may be answered with."""
     media: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     """2xx status → the media types that it may have."""
 
@@ -82,6 +84,7 @@ def read_operations(document: dict[str, Any]) -> dict[str, Operation]:
             needs_body=bool(body and entry["requestBody"].get("required")),
             query={p["name"]: f"operations/{name}/query/{p['name']}.json" for p in _query(document, entry)},
             answers={s: f"operations/{name}/{s}.json" if JSON in content else "" for s, content in answers.items()},
+            statuses=frozenset(int(status) for status in entry["responses"]),
             media={s: tuple(content) for s, content in answers.items()},
         )
     return found

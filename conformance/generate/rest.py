@@ -85,14 +85,23 @@ class Made:
         """Its path parameters, to be changed in place."""
         return self.case.path_parameters  # type: ignore[no-any-return]
 
-    @property
+    @cached_property
+    def _meta(self) -> Any:
+        """What it was made for; asked for anew the library hashes the whole case each time."""
+        return self.case.meta
+
+    @cached_property
     def is_positive(self) -> bool:
         """Whether it was made to keep the document."""
-        return self.case.meta.generation.mode.is_positive  # type: ignore[no-any-return]
+        return bool(self._meta.generation.mode.is_positive)
+
+    @cached_property
+    def _broken(self) -> frozenset[str]:
+        return frozenset(where.value for where, part in self._meta.components.items() if part.mode.is_negative)
 
     def breaks(self, place: str) -> bool:
         """Whether it was made to break the document in its `path`, `query`, `header` or `body`."""
-        return any(where.value == place and part.mode.is_negative for where, part in self.case.meta.components.items())
+        return place in self._broken
 
     @property
     def is_other_method(self) -> bool:
@@ -102,12 +111,12 @@ class Made:
     @property
     def is_without_token(self) -> bool:
         """Whether it was made to go out without a token."""
-        return getattr(self.case.meta.phase.data, "parameter", None) == "Authorization"
+        return getattr(self._meta.phase.data, "parameter", None) == "Authorization"
 
     @property
     def says(self) -> str:
         """What it was made for, in the generator's words."""
-        return str(getattr(self.case.meta.phase.data, "description", "") or self.case.meta.phase.name.value)
+        return str(getattr(self._meta.phase.data, "description", "") or self._meta.phase.name.value)
 
     @property
     def request(self) -> Request | None:
@@ -156,6 +165,7 @@ class Generator:
         self.schema: Any = schemathesis.openapi.from_path(contracts_dir() / "openapi.yaml", config=config)
         self.schema.config.update(base_url=ORIGIN)
         self._contexts: dict[str, Any] = {}
+        self._session: Any = None
 
     @cached_property
     def _operations(self) -> dict[str, Any]:
@@ -168,8 +178,10 @@ class Generator:
 
         inner = self._operations[operation]
         config = self.schema.config.generation_for(operation=inner, phase="coverage")
+        self._session = self._session or GenerationSession()  # it keeps what was drawn for the same schemas
+        self._session.unexpected_methods_seen.clear()  # each operation tries those of its path, in whatever order
         cases = self.schema.iter_coverage_cases(
-            inner, generation_modes=config.modes, generation_config=config, session=GenerationSession()
+            inner, generation_modes=config.modes, generation_config=config, session=self._session
         )
         return [Made(case) for case in cases]
 
