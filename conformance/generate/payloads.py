@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from conformance.contract.shapes import BASE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from schemathesis.generation import GenerationMode
     from schemathesis.schemas import APIOperation, BaseSchema
@@ -120,8 +120,3 @@ def _key(name: str) -> str:
 
 def _path(name: str) -> str:
     return f"/{_key(name)}"
-
-
-def bound(value: Mapping[str, Any], **fields: Any) -> dict[str, Any]:
-    """A payload with the ids in it that the conversation needs; fields it does not have stay away."""
-    return {**value, **{name: given for name, given in fields.items() if name in value}}
