@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from conformance.command_scene import ONE, accepts, refuses
+from conformance.command_scene import ONE, accepts, asks, refuses, takes
 from conformance.scene import BORN
 
 if TYPE_CHECKING:
@@ -15,6 +15,15 @@ FIRST, SECOND, THIRD = (f"{digit * 8}-0000-4000-8000-000000000000" for digit in 
 """Ids of traces and reports."""
 STARTED = 1_760_000_000_000
 ABSENT: Any = ...
+
+
+def cast(s: Scene) -> tuple[Socket, Socket]:
+    """A dashboard, and an agent that was just made and has taken a command of it."""
+    dashboard, agent = s.dashboard(), s.agent("a1")
+    s.note("new-agent", agent="a1")
+    asks(dashboard)
+    takes(agent)
+    return dashboard, agent
 
 
 def prints(agent: Socket, content: str = "hello", sequence: int = 0, *, code: str = "", **changes: Any) -> Frame:

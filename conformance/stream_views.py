@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
@@ -260,6 +260,27 @@ def _carriage(found: list[Piece], dashboard: Connection) -> Mapping[int, list[Fr
         if chosen := (alike[:1] or free[:1] or before[-1:]):
             carried.setdefault(chosen[0].sent.seq, []).append(frame)
     return carried
+
+
+class Flow(NamedTuple):
+    """What a dashboard was told of one command by one agent (of its session: on one connection), in order of coming."""
+
+    dashboard: Connection
+    told: list[tuple[Frame, Piece]]
+
+
+def flows(t: Timeline, found: list[Piece]) -> Iterator[Flow]:
+    """What each dashboard was told of these pieces, where it was told two of one command or more."""
+    for dashboard in t.dashboards:
+        grouped: dict[tuple[str, str], list[tuple[Frame, Piece]]] = {}
+        carried = carriage(t, dashboard)
+        for p in found:
+            for frame in carried.get(p.sent.seq, ())[:1]:
+                group = p.said.connection.id if p.is_session else p.command
+                grouped.setdefault((p.agent_id, group), []).append((frame, p))
+        for told in grouped.values():
+            if len(told) > 1:
+                yield Flow(dashboard, sorted(told, key=lambda pair: pair[0].seq))
 
 
 def said_alike(p: Piece, frame: Frame) -> bool:

@@ -185,6 +185,9 @@ async def page_by_page(world: World) -> None:
     if "createCommand" in operations:
         for _ in range(3):
             await rest.post("/commands", estates[0].body(operations["createCommand"]))
+    if "reportId" in estates[0].ids:
+        for _ in range(2):
+            await agent.reports(estates[0].ids["commandId"])
     await asyncio.gather(*(_walk(world, operations[name], agent.id) for name in LISTS if name in operations))
 
 

@@ -6,19 +6,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import uuid4
 
 from conformance import reading
-from conformance.command_scene import ONE, asks, takes
 from conformance.dialogue import refusal
 from conformance.history_views import moment, subject
 from conformance.report_views import Reported, is_own, looks, makers, reported, said_last
 from conformance.rest_views import judged
 from conformance.rule import Finding, Rule, provocation
-from conformance.stream_scene import FIRST, report, reports, shows
+from conformance.stream_scene import FIRST, cast, report, reports, shows
 from conformance.stream_views import same_value, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conformance.scene import Scene, Socket
+    from conformance.scene import Scene
     from conformance.timeline import Exchange, Timeline
     from conformance.world.world import World
 
@@ -121,22 +120,15 @@ def kept_from(stolen: Stolen, t: Timeline) -> Iterator[Finding]:
             return
 
 
-def _cast(s: Scene) -> Socket:
-    dashboard, agent = s.dashboard(), s.agent("a1")
-    asks(dashboard, ONE)
-    takes(agent, ONE)
-    return agent
-
-
 def made_and_completed(s: Scene) -> None:
-    agent = _cast(s)
+    agent = cast(s)[1]
     shows(s, PATH, report(reports(agent)))
     last = reports(agent, status="COMPLETE", title="Now we know")
     shows(s, PATH, report(last, further=1, updatedAt="2025-10-09T08:00:01.5+00:00"))
 
 
 def asked_meanwhile(s: Scene) -> None:
-    agent = _cast(s)
+    agent = cast(s)[1]
     first = reports(agent)
     shows(s, PATH, report(first))
     payload = first.payload | {"title": "Newer"}
@@ -148,12 +140,12 @@ def asked_meanwhile(s: Scene) -> None:
 
 
 def never_made(s: Scene) -> None:
-    reports(_cast(s))
+    reports(cast(s)[1])
     s.fails("GET", PATH, 404)
 
 
 def not_updated(s: Scene) -> None:
-    agent = _cast(s)
+    agent = cast(s)[1]
     first = reports(agent)
     reports(agent, title="Newer")
     shows(s, PATH, report(first))
@@ -161,29 +153,29 @@ def not_updated(s: Scene) -> None:
 
 def content_lost(s: Scene) -> None:
     content = {"sections": [{"title": "One", "content": "x", "order": 1}], "findings": [], "recommendations": []}
-    shows(s, PATH, report(reports(_cast(s), content=content), content=content | {"sections": []}))
+    shows(s, PATH, report(reports(cast(s)[1], content=content), content=content | {"sections": []}))
 
 
 def complete_but_never_completed(s: Scene) -> None:
-    shows(s, PATH, report(reports(_cast(s), status="COMPLETE"), completedAt=None))
+    shows(s, PATH, report(reports(cast(s)[1], status="COMPLETE"), completedAt=None))
 
 
 def completed_at_once(s: Scene) -> None:
-    shows(s, PATH, report(reports(_cast(s)), completedAt=s.born))
+    shows(s, PATH, report(reports(cast(s)[1]), completedAt=s.born))
 
 
 def made_anew(s: Scene) -> None:
-    agent = _cast(s)
+    agent = cast(s)[1]
     shows(s, PATH, report(reports(agent)))
     shows(s, PATH, report(reports(agent, title="Newer"), createdAt="2025-10-09T08:00:05Z"))
 
 
 def of_another_agent(s: Scene) -> None:
-    shows(s, PATH, report(reports(_cast(s)), agentId="a2"))
+    shows(s, PATH, report(reports(cast(s)[1]), agentId="a2"))
 
 
 def theft_refused(s: Scene) -> None:
-    agent = _cast(s)
+    agent = cast(s)[1]
     first = reports(agent)
     reports(s.agent("a2"), title="Mine now", code="FORBIDDEN")
     reports(s.agent("b1", user="bob"), title="Mine now", code="NOT_FOUND")
@@ -191,12 +183,12 @@ def theft_refused(s: Scene) -> None:
 
 
 def theft_served(s: Scene) -> None:
-    reports(_cast(s))
+    reports(cast(s)[1])
     reports(s.agent("a2"), title="Mine now")
 
 
 def theft_refused_but_done(s: Scene) -> None:
-    reports(_cast(s))
+    reports(cast(s)[1])
     stolen = reports(s.agent("a2"), title="Mine now", code="FORBIDDEN")
     shows(s, PATH, report(stolen))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from conformance.command_scene import ONE, asks, takes
+from conformance.command_scene import ONE
 from conformance.history_views import (
     History,
     expected,
@@ -16,13 +16,13 @@ from conformance.history_views import (
     streamed,
 )
 from conformance.rule import Finding, Rule, provocation
-from conformance.stream_scene import carries, lists, prints, row
+from conformance.stream_scene import carries, cast, lists, prints, row
 from conformance.stream_views import Piece, commands, outputs, same_value, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conformance.scene import Scene, Socket
+    from conformance.scene import Scene
     from conformance.timeline import Frame, Timeline
     from conformance.world.world import World
 
@@ -125,14 +125,6 @@ def oldest_first(pair: Aged, _t: Timeline) -> Iterator[Finding]:
             got,
             (pair.older[1].sent, pair.newer[1].sent),
         )
-
-
-def cast(s: Scene) -> tuple[Socket, Socket]:
-    dashboard, agent = s.dashboard(), s.agent("a1")
-    s.note("new-agent", agent="a1")
-    asks(dashboard)
-    takes(agent)
-    return dashboard, agent
 
 
 PATH, COMMANDS = "/agents/a1/terminal-output", f"/commands/{ONE}/output"

@@ -12,12 +12,11 @@ from conformance.rules.terminal_history import (
     COMMANDS,
     PATH,
     all_there,
-    cast,
     print_and_read,
     print_for_commands,
     printed,
 )
-from conformance.stream_scene import lists, prints, row
+from conformance.stream_scene import cast, lists, prints, row
 from conformance.stream_views import commands, outputs, shown
 
 if TYPE_CHECKING:

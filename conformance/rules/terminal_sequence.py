@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from conformance.command_scene import accepts, asks, takes
+from conformance.command_scene import accepts
 from conformance.history_views import histories, is_new, row_key, settled
 from conformance.rule import Finding, Rule, provocation
-from conformance.stream_scene import carries, lists, prints, row
+from conformance.stream_scene import carries, cast, lists, prints, row
 from conformance.stream_views import (
     Piece,
     Switch,
@@ -134,19 +134,11 @@ def _under_another_id(p: Piece, dashboard: Connection) -> Frame | None:
     return None
 
 
-def _cast(s: Scene) -> tuple[Socket, Socket]:
-    dashboard, agent = s.dashboard(), s.agent("a1")
-    s.note("new-agent", agent="a1")
-    asks(dashboard)
-    takes(agent)
-    return dashboard, agent
-
-
 PATH = "/agents/a1/terminal-output"
 
 
 def swallowed(s: Scene) -> None:
-    dashboard, agent = _cast(s)
+    dashboard, agent = cast(s)
     first = prints(agent, "one", 0)
     carries(dashboard, first)
     prints(agent, "one", 0)
@@ -156,7 +148,7 @@ def swallowed(s: Scene) -> None:
 
 
 def swallowed_before_the_first_is_told(s: Scene) -> None:
-    dashboard, agent = _cast(s)
+    dashboard, agent = cast(s)
     first = prints(agent, "one", 0)
     prints(agent, "one", 0)
     carries(dashboard, first)
@@ -164,32 +156,32 @@ def swallowed_before_the_first_is_told(s: Scene) -> None:
 
 
 def repeat_refused(s: Scene) -> None:
-    dashboard, agent = _cast(s)
+    dashboard, agent = cast(s)
     carries(dashboard, prints(agent, "one", 0))
     prints(agent, "one", 0, code="INVALID_STATE")
 
 
 def repeat_unanswered(s: Scene) -> None:
-    _, agent = _cast(s)
+    _, agent = cast(s)
     sent = prints(agent, "one", 0)
     agent.sends("TERMINAL_OUTPUT", sent.payload)
     s.wait(3)
 
 
 def repeat_streamed(s: Scene) -> None:
-    dashboard, agent = _cast(s)
+    dashboard, agent = cast(s)
     carries(dashboard, prints(agent, "one", 0))
     carries(dashboard, prints(agent, "one", 0))
 
 
 def other_content_streamed(s: Scene) -> None:
-    dashboard, agent = _cast(s)
+    dashboard, agent = cast(s)
     carries(dashboard, prints(agent, "one", 0))
     carries(dashboard, prints(agent, "other", 0))
 
 
 def replaced(s: Scene) -> None:
-    dashboard, agent = _cast(s)
+    dashboard, agent = cast(s)
     carries(dashboard, prints(agent, "one", 0))
     other = prints(agent, "other", 0)
     s.wait(2)

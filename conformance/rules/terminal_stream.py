@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from conformance import reading
-from conformance.command_scene import ONE, asks, takes
+from conformance.command_scene import ONE
 from conformance.rule import Finding, Rule, provocation
-from conformance.stream_scene import carries, prints
-from conformance.stream_views import WITHIN, Piece, Told, carriage, outputs, pieces, shown, tellings, unlike
+from conformance.stream_scene import carries, cast, prints
+from conformance.stream_views import WITHIN, Flow, Piece, Told, flows, outputs, pieces, shown, tellings, unlike
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conformance.scene import Scene, Socket
-    from conformance.timeline import Connection, Frame, Timeline
+    from conformance.scene import Scene
+    from conformance.timeline import Frame, Timeline
     from conformance.world.actors import Agent
     from conformance.world.world import World
 
@@ -71,30 +72,14 @@ def once_and_whole(told: Told, t: Timeline) -> Iterator[Finding]:
         yield Finding("terminal output comes late", first, "", f"within {WITHIN:g} s", late, (p.sent,))
 
 
-class Flow(NamedTuple):
-    """What a dashboard was told of one command by one agent (of its session: on one connection), in order of coming."""
-
-    dashboard: Connection
-    told: list[tuple[Frame, Piece]]
-
-
-def flows(t: Timeline) -> Iterator[Flow]:
-    """Each with two pieces or more, all of whose sequences rose when they were sent."""
-    for dashboard in t.dashboards:
-        found: dict[tuple[str, str], list[tuple[Frame, Piece]]] = {}
-        carried = carriage(t, dashboard)
-        for p in outputs(t):
-            for frame in carried.get(p.sent.seq, ())[:1]:
-                group = p.said.connection.id if p.is_session else p.command
-                found.setdefault((p.agent_id, group), []).append((frame, p))
-        for flow in found.values():
-            if len(flow) > 1 and all(p.nature == "new" for _, p in flow):
-                yield Flow(dashboard, sorted(flow, key=lambda pair: pair[0].seq))
+def rising_flows(t: Timeline) -> Iterator[Flow]:
+    """Each flow of pieces whose sequences rose when they were sent."""
+    return (flow for flow in flows(t, outputs(t)) if all(p.nature == "new" for _, p in flow.told))
 
 
 def rising(flow: Flow, _t: Timeline) -> Iterator[Finding]:
     """The sequence rises."""
-    for (earlier, one), (later, two) in zip(flow.told, flow.told[1:], strict=False):
+    for (earlier, one), (later, two) in pairwise(flow.told):
         if two.payload["sequence"] < one.payload["sequence"]:
             says = "terminal output overtakes what was printed before it: the page shows the lines in the wrong order"
             got = f"{two.payload['sequence']} after {one.payload['sequence']}"
@@ -175,22 +160,15 @@ def apart(stream: Stream, _t: Timeline) -> Iterator[Finding]:
         yield Finding(says, frame, "/payload/content", shown(one.payload["content"]), got, (one.sent, inside[0].sent))
 
 
-def _cast(s: Scene) -> tuple[Socket, Socket]:
-    dashboard, agent = s.dashboard(), s.agent("a1")
-    asks(dashboard)
-    takes(agent)
-    return dashboard, agent
-
-
 def all_kinds(s: Scene) -> None:
-    dashboard, agent = _cast(s)
+    dashboard, agent = cast(s)
     for number, content in enumerate(PIECES):
         carries(dashboard, prints(agent, content, number, streamType=("STDOUT", "STDERR")[number % 2]), ansiCodes=None)
     s.wait(2)
 
 
 def acked_later_and_more(s: Scene) -> None:
-    dashboard, agent = _cast(s)
+    dashboard, agent = cast(s)
     usual = {
         "commandId": ONE,
         "agentId": "a1",
@@ -206,7 +184,7 @@ def acked_later_and_more(s: Scene) -> None:
 
 
 def in_a_batch(s: Scene) -> None:
-    dashboard, agent = _cast(s)
+    dashboard, agent = cast(s)
     both = [prints(agent, text, number) for number, text in enumerate("ab")]
     dashboard.gets_batch(*(dashboard.message("TERMINAL_STREAM", sent.payload) for sent in both))
     s.wait(2)
@@ -222,14 +200,14 @@ def after_two_connections(s: Scene) -> None:
 
 
 def lost(s: Scene) -> None:
-    dashboard, agent = _cast(s)
+    dashboard, agent = cast(s)
     carries(dashboard, prints(agent, "one", 0))
     prints(agent, "two", 1)
     s.wait(3)
 
 
 def lost_without_an_answer(s: Scene) -> None:
-    _, agent = _cast(s)
+    _, agent = cast(s)
     agent.sends(
         "TERMINAL_OUTPUT", {"commandId": ONE, "agentId": "a1", "streamType": "STDOUT", "content": "x", "sequence": 0}
     )
@@ -237,59 +215,59 @@ def lost_without_an_answer(s: Scene) -> None:
 
 
 def doubled(s: Scene) -> None:
-    dashboard, agent = _cast(s)
+    dashboard, agent = cast(s)
     sent = prints(agent)
     carries(dashboard, sent)
     carries(dashboard, sent)
 
 
 def stripped(s: Scene) -> None:
-    dashboard, agent = _cast(s)
+    dashboard, agent = cast(s)
     carries(dashboard, prints(agent, PIECES[4]), content="red ")
 
 
 def composed(s: Scene) -> None:
-    dashboard, agent = _cast(s)
+    dashboard, agent = cast(s)
     carries(dashboard, prints(agent, "e\u0301"), content="\u00e9")
 
 
 def codes_dropped(s: Scene) -> None:
-    dashboard, agent = _cast(s)
+    dashboard, agent = cast(s)
     carries(dashboard, prints(agent, ansiCodes="1;31"), ansiCodes=...)
 
 
 def late(s: Scene) -> None:
-    dashboard, agent = _cast(s)
+    dashboard, agent = cast(s)
     sent = prints(agent)
     s.wait(2)
     carries(dashboard, sent)
 
 
 def overtaken(s: Scene) -> None:
-    dashboard, agent = _cast(s)
+    dashboard, agent = cast(s)
     one, two = prints(agent, "one", 0), prints(agent, "two", 1)
     carries(dashboard, two)
     carries(dashboard, one)
 
 
 def merged(s: Scene) -> None:
-    dashboard, agent = _cast(s)
+    dashboard, agent = cast(s)
     prints(agent, "out", 0)
     carries(dashboard, prints(agent, "err", 1, streamType="STDERR"), content="outerr", streamType="STDOUT")
 
 
 def errors_as_output(s: Scene) -> None:
-    dashboard, agent = _cast(s)
+    dashboard, agent = cast(s)
     carries(dashboard, prints(agent, "err", streamType="STDERR"), streamType="STDOUT")
 
 
 def made_up(s: Scene) -> None:
-    dashboard, agent = _cast(s)
+    dashboard, agent = cast(s)
     carries(dashboard, prints(agent, "out", 0), sequence=1)
 
 
 def _paced(s: Scene, delay: float) -> None:
-    dashboard, agent = _cast(s)
+    dashboard, agent = cast(s)
     s.note(CALM)
     for number in range(SAMPLES):
         sent = prints(agent, "line", number)
@@ -386,7 +364,7 @@ RULES = (
         id="terminal.in-order",
         clauses=("TRM-1",),
         judges="The terminal output of a command reaches a dashboard in rising sequence.",
-        when=flows,
+        when=rising_flows,
         check=rising,
         good=(all_kinds, in_a_batch, after_two_connections),
         bad=(overtaken,),

@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import uuid4
 
 from conformance import reading
-from conformance.command_scene import ONE, asks, takes
+from conformance.command_scene import ONE
 from conformance.history_views import moment, settled, subject
 from conformance.rest_views import judged
 from conformance.rule import Finding, Rule, provocation
-from conformance.stream_scene import ABSENT, FIRST, SECOND, THIRD, carries, node, shows, traces
+from conformance.stream_scene import ABSENT, FIRST, SECOND, THIRD, carries, cast, node, shows, traces
 from conformance.stream_views import (
     WITHIN,
+    Flow,
     Piece,
     Told,
-    carriage,
     commands,
+    flows,
     same_value,
     shown,
     tellings,
@@ -29,8 +30,8 @@ from conformance.stream_views import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conformance.scene import Scene, Socket
-    from conformance.timeline import Connection, Exchange, Frame, Timeline
+    from conformance.scene import Scene
+    from conformance.timeline import Exchange, Frame, Timeline
     from conformance.world.world import World
 
 OK = 200
@@ -70,32 +71,18 @@ def once_and_whole(told: Told, t: Timeline) -> Iterator[Finding]:
         )
 
 
-class Flow(NamedTuple):
-    """What a dashboard was told of one command by one agent, in order of coming."""
-
-    dashboard: Connection
-    told: list[tuple[Frame, Piece]]
-
-
-def flows(t: Timeline) -> Iterator[Flow]:
-    """Each with two traces or more."""
-    for dashboard in t.dashboards:
-        found: dict[tuple[str, str], list[tuple[Frame, Piece]]] = {}
-        carried = carriage(t, dashboard)
-        for p in trace_events(t):
-            for frame in carried.get(p.sent.seq, ())[:1]:
-                found.setdefault((p.agent_id, p.command), []).append((frame, p))
-        yield from (Flow(dashboard, flow) for flow in found.values() if len(flow) > 1)
+def trace_flows(t: Timeline) -> Iterator[Flow]:
+    """Each flow of traces."""
+    return flows(t, trace_events(t))
 
 
 def in_order(flow: Flow, _t: Timeline) -> Iterator[Finding]:
     """In the order of sending."""
     for (earlier, one), (later, two) in pairwise(flow.told):
-        if later.seq < earlier.seq:
+        if two.sent.seq < one.sent.seq:
             says = "traces of one command overtake each other: the page shows an answer before its question"
-            yield Finding(
-                says, later, "", "the order in which they were sent", "a later one", (one.sent, two.sent, earlier)
-            )
+            expected, got = "the order in which they were sent", "this one after one that was sent later"
+            yield Finding(says, later, "", expected, got, (two.sent, one.sent, earlier))
             return
 
 
@@ -201,20 +188,13 @@ def _nodes(level: Any, pointer: str = "/data", parent: Any = None) -> Iterator[t
             yield from _nodes(found.get("children"), f"{here}/children", reading.same_id(found.get("id")))
 
 
-def _cast(s: Scene) -> tuple[Socket, Socket]:
-    dashboard, agent = s.dashboard(), s.agent("a1")
-    asks(dashboard)
-    takes(agent)
-    return dashboard, agent
-
-
 PATH = f"/commands/{ONE}/traces"
 ENDED: dict[str, Any] = {"completedAt": 1_760_000_002_000, "durationMs": 2000, "tokensUsed": 17}
 SHOWN = {"completedAt": "2025-10-09T08:53:22.000+00:00", "durationMs": 2000.0, "tokensUsed": 17}
 
 
 def followed(s: Scene) -> None:
-    dashboard, agent = _cast(s)
+    dashboard, agent = cast(s)
     child = traces(agent, SECOND, FIRST)
     root = traces(agent, FIRST, metadata={"model": "m"})
     orphan = traces(agent, THIRD, THIRD.replace("9", "4"))
@@ -226,7 +206,7 @@ def followed(s: Scene) -> None:
 
 
 def updated_at_once(s: Scene) -> None:
-    dashboard, agent = _cast(s)
+    dashboard, agent = cast(s)
     both = [traces(agent, FIRST), traces(agent, FIRST, **ENDED)]
     for sent in both:
         carries(dashboard, sent)
@@ -235,51 +215,51 @@ def updated_at_once(s: Scene) -> None:
 
 
 def lost(s: Scene) -> None:
-    _, agent = _cast(s)
+    _, agent = cast(s)
     traces(agent)
     s.wait(3)
 
 
 def update_not_streamed(s: Scene) -> None:
-    dashboard, agent = _cast(s)
+    dashboard, agent = cast(s)
     carries(dashboard, traces(agent, FIRST))
     traces(agent, FIRST, **ENDED)
     s.wait(3)
 
 
 def twice(s: Scene) -> None:
-    dashboard, agent = _cast(s)
+    dashboard, agent = cast(s)
     sent = traces(agent)
     carries(dashboard, sent)
     carries(dashboard, sent)
 
 
 def content_as_text(s: Scene) -> None:
-    dashboard, agent = _cast(s)
+    dashboard, agent = cast(s)
     carries(dashboard, traces(agent), content='{"arguments":["-r",1,true]}')
 
 
 def metadata_dropped(s: Scene) -> None:
-    dashboard, agent = _cast(s)
+    dashboard, agent = cast(s)
     carries(dashboard, traces(agent, metadata={"model": "m"}), metadata=...)
 
 
 def late(s: Scene) -> None:
-    dashboard, agent = _cast(s)
+    dashboard, agent = cast(s)
     sent = traces(agent)
     s.wait(2)
     carries(dashboard, sent)
 
 
 def overtaken(s: Scene) -> None:
-    dashboard, agent = _cast(s)
+    dashboard, agent = cast(s)
     one, two = traces(agent, FIRST), traces(agent, SECOND)
     carries(dashboard, two)
     carries(dashboard, one)
 
 
 def _family(s: Scene) -> tuple[Frame, Frame]:
-    dashboard, agent = _cast(s)
+    dashboard, agent = cast(s)
     both = traces(agent, FIRST), traces(agent, SECOND, FIRST)
     for sent in both:
         carries(dashboard, sent)
@@ -301,14 +281,14 @@ def child_twice(s: Scene) -> None:
 
 
 def orphan_lost(s: Scene) -> None:
-    _, agent = _cast(s)
+    _, agent = cast(s)
     traces(agent, FIRST, SECOND)
     s.wait(2)
     shows(s, PATH, [])
 
 
 def update_lost(s: Scene) -> None:
-    _, agent = _cast(s)
+    _, agent = cast(s)
     first = traces(agent, FIRST)
     traces(agent, FIRST, **ENDED)
     s.wait(2)
@@ -382,7 +362,7 @@ RULES = (
         id="traces.in-order",
         clauses=("TRC-1",),
         judges="The traces of a command reach a dashboard in the order in which they were sent.",
-        when=flows,
+        when=trace_flows,
         check=in_order,
         good=(followed, updated_at_once),
         bad=(overtaken,),
