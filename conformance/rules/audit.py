@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,7 +12,7 @@ from conformance.views import OK
 from conformance.written import rows_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Iterator
 
     from conformance.scene import Scene
     from conformance.timeline import Exchange, Timeline
@@ -187,14 +186,13 @@ async def an_agents_entries(world: World) -> None:
 
 async def _settled(world: World, query: dict[str, str]) -> list[dict[str, Any]]:
     """The entries, once two looks show as many: they may be written a little later than what they tell of."""
-    before: list[dict[str, Any]] = []
-    for _ in range(5):
-        now = rows_of(await world.user().rest.get(PATH, query=query))
-        if now and len(now) == len(before):
-            return now
-        before = now
-        await asyncio.sleep(0.1)
-    return before
+    seen = [0]
+
+    def as_before(e: Exchange) -> bool:
+        seen.append(len(rows_of(e)))
+        return 0 < seen[-1] == seen[-2]
+
+    return rows_of(await world.user().rest.poll(PATH, as_before, query=query))
 
 
 def _written(moment: datetime) -> str:
@@ -277,22 +275,15 @@ async def every_deed(world: World) -> None:
             options = {"body": {"userCode": data_of(begun).get("userCode", "")}}
         answer = await rest.call(operation.method, path, **options)
         if answer.status < 300:  # noqa: PLR2004 - 2xx
-            last = await _risen(lambda: _look(world), last)
+            last = await _look(world, more_than=last)
 
 
-async def _look(world: World) -> int:
-    return _total(await world.user().rest.get(PATH, query={"limit": "1"})) or 0
-
-
-async def _risen(look: Callable[[], Awaitable[int]], before: int) -> int:
-    """Looks until there are more entries, or long enough."""
-    clock = asyncio.get_running_loop().time
-    end = clock() + SOON
-    while True:
-        now = await look()
-        if now > before or clock() > end:
-            return now
-        await asyncio.sleep(0.05)
+async def _look(world: World, more_than: int = -1) -> int:
+    """How many entries there are: once there are more than so many, or after long enough."""
+    answer = await world.user().rest.poll(
+        PATH, lambda e: (_total(e) or 0) > more_than, within=SOON, query={"limit": "1"}
+    )
+    return _total(answer) or 0
 
 
 RULES = (

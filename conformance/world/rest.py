@@ -116,15 +116,19 @@ class Rest:
 
         return await self.until(agent_id, fits)
 
-    async def until(self, agent_id: str, fits: Callable[[dict[str, Any]], bool], within: float = 1.0) -> Exchange:
-        """GET an agent again and again until it is as wanted, or for a little longer than `within`; gives the last."""
+    async def poll(self, path: str, fits: Callable[[Exchange], bool], within: float = 1.0, **options: Any) -> Exchange:
+        """GET again and again until the answer is as wanted, or for a little longer than `within`; gives the last."""
         clock = asyncio.get_running_loop().time
         end = clock() + within + self._site.terms.slack
         while True:
-            answer = await self.get(f"/agents/{agent_id}")
-            if clock() > end or fits(reading.one(answer.value) or {}):
+            answer = await self.get(path, **options)
+            if clock() > end or fits(answer):
                 return answer
             await asyncio.sleep(POLL_SECONDS)
+
+    async def until(self, agent_id: str, fits: Callable[[dict[str, Any]], bool], within: float = 1.0) -> Exchange:
+        """GET an agent again and again until it is as wanted, or for a little longer than `within`; gives the last."""
+        return await self.poll(f"/agents/{agent_id}", lambda e: fits(reading.one(e.value) or {}), within)
 
     async def command(self, *targets: str, content: str = "Say hello", **fields: Any) -> str:
         """POST /commands for these agents; gives the id of the command that was made, or an empty string."""
@@ -134,13 +138,9 @@ class Rest:
 
     async def until_command(self, command_id: str, *statuses: str, within: float = 1.0) -> Exchange:
         """GET a command again and again until it has one of these statuses; gives the last answer."""
-        clock = asyncio.get_running_loop().time
-        end = clock() + within + self._site.terms.slack
-        while True:
-            answer = await self.get(f"/commands/{command_id}")
-            if clock() > end or reading.status(reading.one(answer.value)) in statuses:
-                return answer
-            await asyncio.sleep(POLL_SECONDS)
+        return await self.poll(
+            f"/commands/{command_id}", lambda e: reading.status(reading.one(e.value)) in statuses, within
+        )
 
     async def call(  # noqa: PLR0913 - each is a part of a request
         self,

@@ -51,22 +51,32 @@ class Device:
     code: str
     user_code: str
     interval: float
+    """Seconds that it must wait between two polls, as it was told last."""
     expires_in: float
+    slack: float
+    """The tester's own delays, in seconds."""
 
     async def confirm(self, rest: Rest | None = None, **options: Any) -> Exchange:
         """A signed-in user lets it in; by default the user of the case."""
         return await (rest or self.rest).post("/auth/device/confirm", {"userCode": self.user_code}, **options)
 
     async def poll(self) -> Exchange:
-        """Asks whether it has been let in."""
+        """Asks whether it has been let in; told to slow down, it waits longer from then on."""
         body = {"deviceCode": self.code, "grantType": GRANT}
-        return await self.rest.post("/auth/device/token", body, credential="none")
+        answer = await self.rest.post("/auth/device/token", body, credential="none")
+        if isinstance(answer.value, dict) and answer.value.get("error") == "slow_down":
+            self.interval += SLOWER
+        return answer
+
+    async def wait(self) -> None:
+        """Lets pass what must lie between two polls, and the tester's own delays."""
+        await asyncio.sleep(self.interval + self.slack)
 
     async def session(self) -> Session | None:
         """Asks, and once more if it was too fast; None when it was not let in."""
-        answer = await self.poll()
-        if isinstance(answer.value, dict) and answer.value.get("error") == "slow_down":
-            await asyncio.sleep(self.interval + SLOWER)
+        interval, answer = self.interval, await self.poll()
+        if self.interval > interval:
+            await self.wait()
             answer = await self.poll()
         return session_of(self.rest, answer)
 
@@ -87,7 +97,7 @@ async def new_device(world: World, index: int = 0) -> Device | None:
     if not all(isinstance(t, str) and t for t in texts):
         return None
     interval, expires = (float(n) if isinstance(n, int | float) and n > 0 else SLOWER for n in numbers)
-    return Device(rest, str(texts[0]), str(texts[1]), interval, expires)
+    return Device(rest, str(texts[0]), str(texts[1]), interval, expires, world.site.terms.slack)
 
 
 async def new_session(world: World, index: int = 0) -> Session | None:
