@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, quote_plus
 
@@ -21,6 +22,8 @@ STRIDE: Final = 6
 DEEPEST: Final = 128
 """Levels of a value that are walked; what is below them is left out."""
 SHORTEST_ENCODED: Final = 6
+REMEMBERED: Final = 128
+"""Characters up to which a text is looked at once: names and values of fields come again and again."""
 
 _JWT = re.compile(r"eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*|eyJ[A-Za-z0-9_.-]{13,}")
 _USERINFO = re.compile(r"://[^/\s@\"'<>]+@")
@@ -41,14 +44,22 @@ class Redactor:
         self._windows = {form[i : i + WINDOW] for form in forms for i in range(len(form) - WINDOW + 1)}
         grams = (window[i : i + WINDOW - STRIDE + 1] for window in self._windows for i in range(STRIDE))
         self._grams = set(grams)
+        self._known = lru_cache(maxsize=4096)(self._without_secrets)
 
     def text(self, text: str) -> str:
         """The text without secrets."""
+        return self._known(text) if len(text) <= REMEMBERED else self._without_secrets(text)
+
+    def _without_secrets(self, text: str) -> str:
+        """Each expression is tried only where the letters are that it cannot do without: most texts have none."""
         text = self._without_parts(text)
         if self._short is not None:
             text = self._short.sub(MARK, text)
-        text = _USERINFO.sub(f"://{MARK}@", _JWT.sub(MARK, text))
-        return _BEARER.sub(rf"\1 {MARK}", text)
+        if "eyJ" in text:
+            text = _JWT.sub(MARK, text)
+        if "://" in text:
+            text = _USERINFO.sub(f"://{MARK}@", text)
+        return _BEARER.sub(rf"\1 {MARK}", text) if "bearer" in text.lower() else text
 
     def binary(self, data: bytes) -> bytes:
         """The same for bytes, whatever they are."""

@@ -51,6 +51,9 @@ FORMAT = 1
 PLACE = Path(".conformance") / "failures"
 LONGEST = 64 * 1024
 LARGEST_FILE = 64 * 1024 * 1024
+MOST_EVENTS = 5_000
+"""Events up to which a timeline is kept whole. Of a longer one (load) only what its findings rest on is."""
+MOST_KEPT = 1_000
 LARGEST_NUMBER = 1e15
 CUT_MARK = "… [cut here: the whole was {} characters long]"
 
@@ -93,9 +96,10 @@ def save(  # noqa: PLR0913 - the facts of a run, by name
     """Writes a finished case and says where. Raises `SavedError`."""
     if finished.timeline is None:
         raise SavedError(f"case {finished.case} has no timeline to save")
-    document = to_json(
-        finished.timeline, case=finished.case, seed=seed, target=target, level=level, redactor=redactor or Redactor()
-    )
+    whole = finished.timeline
+    kept = whole.only(*_evidence(finished)) if len(whole.events) > MOST_EVENTS else whole
+    document = to_json(kept, case=finished.case, seed=seed, target=target, level=level, redactor=redactor or Redactor())
+    document["cut"] |= kept is not whole
     if finished.script is not None:
         document["script"] = finished.script
     content = json.dumps(document, indent=1).encode()
@@ -185,11 +189,22 @@ def to_json(  # noqa: PLR0913 - see save
     }
 
 
+def _evidence(finished: CaseFinished) -> list[Event]:
+    """The events that the findings of a case name, with the sockets those went over, and what was noted."""
+    named = {e.seq: e for f in finished.findings for e in (f.where, *f.evidence) if e is not None}
+    events = finished.timeline.events if finished.timeline else ()
+    sockets = {e.connection for e in named.values() if isinstance(e, Opened | Frame | Closed)}
+    around = [e for e in events if isinstance(e, Note) or (isinstance(e, Opened | Closed) and e.connection in sockets)]
+    return list({e.seq: e for e in (*named.values(), *around)}.values())[:MOST_KEPT]
+
+
 def _entry(event: Event, redactor: Redactor, cuts: list[str]) -> dict[str, Any]:
     entry: dict[str, Any] = {"event": _NAMES[type(event)]}
-    for field in fields(event):
+    for field in _fields(type(event)):
         value = getattr(event, field.name)
         if value is MISSING or (field.default is not NO_DEFAULT and value == field.default):
+            continue
+        if field.name == "value" and _is_told(entry, event):
             continue
         entry[field.name] = (
             base64.b64encode(redactor.binary(value)).decode()
@@ -198,9 +213,18 @@ def _entry(event: Event, redactor: Redactor, cuts: list[str]) -> dict[str, Any]:
         )
     if "text" in entry and "value" in entry and _same(_parsed(entry["text"]), entry["value"]):
         del entry["value"]
-    elif "text" in entry and "value" not in entry and isinstance(event, Frame | Exchange):
+    elif "text" in entry and isinstance(event, Frame | Exchange) and event.value is MISSING:
         entry["value_missing"] = True
     return entry
+
+
+def _is_told(entry: dict[str, Any], event: Event) -> bool:
+    """Whether the value of an event is what its text says, which had nothing to hide: then the text is enough."""
+    text = getattr(event, "text", None)
+    return bool(text) and entry.get("text") == text and _same(_parsed(text), getattr(event, "value", MISSING))
+
+
+_fields: Callable[[Any], tuple[Any, ...]] = cache(fields)
 
 
 def _bounded(value: Any, cuts: list[str]) -> Any:

@@ -176,28 +176,31 @@ def _execute(target: str | None, said: dict[str, Any]) -> int:
 
 def _finish(work: Callable[[], int]) -> None:
     """Ends with the work's exit code; a known error becomes one sentence, an unknown one names itself as ours."""
-    from conformance.contract.load import ContractError  # noqa: PLC0415 - see the module's first line
-    from conformance.report import ReportError  # noqa: PLC0415
-    from conformance.saved import SavedError  # noqa: PLC0415
-    from conformance.target import TargetError  # noqa: PLC0415
-
     try:
         code = work()
-    except (TargetError, ReportError, SavedError) as error:
-        sys.stderr.write(f"conformance: {error}\n")
-        code = USAGE
-    except ContractError as error:
-        sys.stderr.write(f"conformance: {error}\n")
-        code = 4
     except BrokenPipeError:
         code = USAGE
     except KeyboardInterrupt:
         sys.stderr.write("conformance: interrupted before anything was judged\n")
         code = 3
     except Exception as error:  # noqa: BLE001 - no traceback reaches a user
-        sys.stderr.write(f"conformance: a fault of this tool, not of the backend: {_place(error)}{error}\n")
-        code = 4
+        code, said = _told(error)
+        sys.stderr.write(f"conformance: {said}\n")
     raise typer.Exit(code)
+
+
+def _told(error: Exception) -> tuple[int, str]:
+    """The exit code that an error stands for, and its sentence."""
+    from conformance.contract.load import ContractError  # noqa: PLC0415 - see the module's first line
+    from conformance.report import ReportError  # noqa: PLC0415
+    from conformance.saved import SavedError  # noqa: PLC0415
+    from conformance.target import TargetError  # noqa: PLC0415
+
+    if isinstance(error, TargetError | ReportError | SavedError):
+        return USAGE, str(error)
+    if isinstance(error, ContractError):
+        return 4, str(error)
+    return 4, f"a fault of this tool, not of the backend: {_place(error)}{error}"
 
 
 def _place(error: Exception) -> str:

@@ -16,7 +16,7 @@ from conformance.report import parse_report
 from conformance.report.terminal import Terminal
 from conformance.rule import Provocation
 from conformance.rules import all_rules
-from conformance.saved import load
+from conformance.saved import SavedError, load
 from conformance.sequences.cases import provocation_of
 from conformance.target import Target, TargetError
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 def replay_recorded(file: Path, said: Mapping[str, Any]) -> int:
     """Judges what the file recorded, without any network; gives the exit code."""
     saved = load(file)
+    if saved.cut:
+        raise SavedError(f"{file} was too long to be kept whole: name a TARGET to provoke it again")
     contract, rules = load_contract(), all_rules()
     if saved.digest != contract.digest:
         sys.stderr.write(

@@ -10,9 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from conformance import saved
+from conformance.cli.replay import replay_recorded
 from conformance.contract import load_contract
 from conformance.engine.events import CaseFinished
+from conformance.judge import Judgement
 from conformance.redact import Redactor
+from conformance.rule import Finding
 from conformance.saved import SavedError, load, save
 from conformance.scene import Scene
 from conformance.timeline import MISSING, Closed, Exchange, Frame, Note, Opened, Terms, Timeline
@@ -106,6 +109,27 @@ def test_long_texts_are_cut(tmp_path: Path) -> None:
     assert isinstance(frame, Frame)
     assert frame.text is not None
     assert frame.text.endswith("the whole was 1000000 characters long]")
+
+
+def test_of_a_timeline_too_long_the_evidence_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a finding names is kept, with its socket and the notes; such a case is provoked again, not judged again."""
+    monkeypatch.setattr(saved, "MOST_EVENTS", 5)
+    scene = Scene(load_contract())
+    quiet, loud = scene.socket("agent"), scene.socket("dashboard")
+    quiet.gets("ERROR", {"message": "unseen"})
+    scene.note("load", agents=1000)
+    wrong = [loud.gets("PONG", {"sequence": number}) for number in range(9)][4]
+    whole = scene.timeline()
+    finding = Finding("a wrong answer", wrong)
+    event = CaseFinished("load/many", 0.1, (Judgement("load.many", 1, (finding,)),), whole)
+    path = save(event, seed=7, target="http://x", level="full", directory=tmp_path)
+    case = load(path)
+    opened = next(e for e in whole.events if isinstance(e, Opened) and e.connection == loud.name)
+    note = next(e for e in whole.events if isinstance(e, Note))
+    assert case.cut
+    assert case.timeline.events == (opened, note, wrong)
+    with pytest.raises(SavedError, match="too long to be kept whole"):
+        replay_recorded(path, {})
 
 
 def test_name_is_made_from_the_case(tmp_path: Path) -> None:
