@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from conformance.resources import Resource, data_of, resource_of
+from conformance.resources import data_of, resource_of
 from conformance.rest_views import judged
 from conformance.views import OK
 
@@ -18,6 +18,25 @@ if TYPE_CHECKING:
 CREATED, NO_CONTENT = 201, 204
 OURS = "cf."
 """Names that begin so are this tester's, unlike any other of any run."""
+
+FULL: dict[str, dict[str, Any]] = {
+    "presets": {
+        "content": "Look at {{what}} 🤖\nand say so.",
+        "type": "INVESTIGATE",
+        "description": "Each morning",
+        "targetAgentTypes": ["CODEX", "CLAUDE"],
+        "variables": [{"name": "what", "description": "A place", "default": "src"}, {"name": "how"}],
+    },
+    "constraints": {
+        "description": "For the night",
+        "timeLimitMs": 60_000,
+        "tokenBudget": 9_007_199_254_740_991,
+        "memoryLimitMb": 512.5,
+        "cpuLimitPercent": 100,
+        "isDefault": False,
+    },
+}
+BARE: dict[str, dict[str, Any]] = {"presets": {"content": "x", "type": "PLAN"}, "constraints": {}}
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +66,16 @@ CONSTRAINTS = Kind(
     dict.fromkeys(("description", "timeLimitMs", "tokenBudget", "memoryLimitMb", "cpuLimitPercent")),
     unique=False,
 )
+
+
+def full_body(kind: Kind, name: str = "cf.1") -> dict[str, Any]:
+    """A body that writes every member."""
+    return {"name": name, **FULL[kind.name]}
+
+
+def bare_body(kind: Kind, name: str = "cf.1") -> dict[str, Any]:
+    """A body that writes what it must."""
+    return {"name": name, **BARE[kind.name]}
 
 
 @dataclass(slots=True)
@@ -137,8 +166,3 @@ def rows_of(e: Exchange) -> list[dict[str, Any]]:
     """The rows of a list."""
     data = e.value.get("data") if isinstance(e.value, dict) else None
     return [row for row in data if isinstance(row, dict)] if isinstance(data, list) else []
-
-
-def named(kind: Kind, resource_id: str) -> Resource:
-    """The resource of that id."""
-    return Resource(kind.name, resource_id)
