@@ -1,4 +1,4 @@
-"""Commands that end by themselves: the agent is lost, a limit passes, a cancel is not heeded (CMD-7, CMD-8, CMD-9)."""
+"""Commands that end when their time is over: a limit passes, a cancel is not heeded (CMD-7, CMD-9)."""
 
 from __future__ import annotations
 
@@ -8,54 +8,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from conformance import reading
 from conformance.command_life import EARLY, GRACE_WITHIN, LIMIT_WITHIN, Step, Task, tasks
 from conformance.command_orders import accepted
-from conformance.command_scene import ONE, TWO, acks, asks, cancels, completes, shows, takes, told
-from conformance.command_views import about, readings
+from conformance.command_scene import ONE, acks, asks, cancels, completes, takes, told
+from conformance.command_views import about
 from conformance.command_views import told as told_of
 from conformance.rule import Finding, Rule, provocation
-from conformance.rules.commands_status import announced, told_in_time
 from conformance.views import watchers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from conformance.scene import Scene
-    from conformance.timeline import Connection, Event, Frame, Timeline
+    from conformance.timeline import Connection, Frame, Timeline
     from conformance.world.world import World
 
-GONE = "Agent disconnected"
 LIMIT: dict[str, Any] = {"executionConstraints": {"timeLimitMs": 700}}
-
-
-class Word(NamedTuple):
-    """Where the error of a command that was lost with its agent is shown."""
-
-    task: Task
-    where: Event
-    pointer: str
-    error: object
-    told: bool
-
-
-def lost_ones(t: Timeline) -> Iterator[Word]:
-    """Each reading and each COMMAND_STATUS of a command that failed because its agent was lost."""
-    for task in tasks(t):
-        end = task.end
-        if end is None or end.by != "loss":
-            continue
-        for dashboard in t.dashboards_of(task.order.user):
-            for frame in told_of(t, dashboard, task.id, task.agent_id):
-                if reading.status(frame.payload) == "FAILED":
-                    yield Word(task, frame, "/payload/error", frame.payload.get("error"), told=True)
-        for r in readings(t, task.order):
-            if task.single and r.where.at > end.settled and r.status == "FAILED":
-                yield Word(task, r.where, f"{r.pointer}/error", r.value.get("error"), told=False)
-
-
-def says_why(word: Word, _t: Timeline) -> Iterator[Finding]:
-    """The error is "Agent disconnected"; COMMAND_STATUS may leave it out."""
-    if word.error != GONE and not (word.told and word.error is None):
-        says = "a command that was lost with its agent does not say so"
-        yield Finding(says, word.where, word.pointer, f"{GONE!r}", word.error, (word.task.order.cause,))
 
 
 class Timed(NamedTuple):
@@ -135,66 +101,6 @@ def _in_time(one: Timed, t: Timeline, status: str, within: float, what: str) -> 
         yield Finding(says, one.told[0], "", expected, f"{passed:.2f} s later", (one.began.cause, *evidence))
 
 
-def _lost(s: Scene, status: str = "FAILED", error: object = GONE) -> None:
-    agent, dashboard = s.agent("a1"), s.dashboard(s.item("a1"))
-    asks(dashboard)
-    told(dashboard, "QUEUED")
-    takes(agent)
-    acks(agent)
-    told(dashboard, "EXECUTING")
-    agent.closes(by="fault", code=None)
-    dashboard.told_gone("a1")
-    if status:
-        told(dashboard, status, error=error)
-    s.wait(3)
-    shows(s, ONE, status or "EXECUTING", error=error)
-
-
-def failed_when_lost(s: Scene) -> None:
-    _lost(s)
-
-
-def failed_without_a_word(s: Scene) -> None:
-    agent, dashboard = s.agent("a1"), s.dashboard()
-    asks(dashboard)
-    takes(agent)
-    acks(agent)
-    agent.closes()
-    dashboard.gets("COMMAND_STATUS", {"commandId": ONE, "agentId": "a1", "status": "FAILED"})
-    shows(s, ONE, "FAILED", error=GONE)
-    s.wait(3)
-
-
-def orphaned(s: Scene) -> None:
-    _lost(s, status="", error=None)
-
-
-def cancelled_when_lost(s: Scene) -> None:
-    _lost(s, status="CANCELLED")
-
-
-def another_reason(s: Scene) -> None:
-    _lost(s, error="Timeout")
-
-
-def replaced_and_carried_on(s: Scene) -> None:
-    agent, dashboard = s.agent("a1"), s.dashboard()
-    asks(dashboard)
-    takes(agent)
-    acks(agent)
-    again = s.agent("a1")
-    agent.closes(by="backend", code=4008)
-    completes(again)
-    told(dashboard, "COMPLETED")
-    other = s.agent("a2")
-    asks(dashboard, TWO, "a2")
-    takes(other, TWO)
-    acks(other, TWO)
-    other.closes()
-    told(dashboard, "FAILED", TWO, "a2")
-    s.wait(3)
-
-
 def _runs_on(s: Scene, seconds: float, *, heard: bool = True, ends: bool = True) -> None:
     agent, dashboard = s.agent("a1"), s.dashboard()
     asks(dashboard, **LIMIT)
@@ -258,58 +164,6 @@ def never_cancelled(s: Scene) -> None:
     _ignored(s, 70)
 
 
-async def lost_at_work(world: World) -> None:
-    """Agents leave and crash while they execute commands, and while commands wait; then they come back."""
-    user = world.user()
-    dashboard = await user.dashboard()
-    for ending in ("leave", "crash"):
-        agent = await user.agent()
-        running, waiting = await dashboard.request(agent), await dashboard.request(agent)
-        await agent.takes(running)
-        await agent.ack(running)
-        before = await (agent.leave() if ending == "leave" else agent.crash())
-        await dashboard.sees("AGENT_DISCONNECT", agent, since=before)
-        await dashboard.sees_command(running, "FAILED", within=2.0)
-        await world.quiet()
-        for command in (running, waiting):
-            await user.rest.get(f"/commands/{command}")
-        await agent.connect()
-        await agent.runs(waiting)
-        await agent.ack(running)
-        await world.quiet()
-
-
-async def replaced_at_work(world: World) -> None:
-    """An agent connects anew while it executes a command, and completes it on the new connection."""
-    user = world.user()
-    dashboard, agent = await user.dashboard(), await user.agent()
-    command = await dashboard.request(agent)
-    await agent.takes(command)
-    await agent.ack(command)
-    old = agent.link
-    await agent.connect()
-    await old.ended(within=1.0)
-    await world.quiet()
-    await user.rest.get(f"/commands/{command}")
-    await agent.complete(command)
-    await dashboard.sees_command(command, "COMPLETED")
-    await world.quiet()
-
-
-@provocation(needs="short-heartbeat commands", budget=20.0)
-async def silent_at_work(world: World) -> None:
-    """An agent starts a command and says nothing more."""
-    user = world.user()
-    dashboard, agent = await user.dashboard(), await user.agent()
-    command = await dashboard.request(agent)
-    await agent.takes(command)
-    await agent.ack(command)
-    interval = world.site.terms.heartbeat_interval
-    await dashboard.sees_command(command, "FAILED", within=4 * interval + 2.0)
-    await world.quiet()
-    await user.rest.get(f"/commands/{command}")
-
-
 async def past_its_limit(world: World) -> None:
     """A command runs past its limit of 700 ms; another is done in time, and a third only waits that long."""
     user = world.user()
@@ -361,26 +215,6 @@ async def _not_heeded(world: World) -> None:
 
 
 RULES = (
-    Rule(
-        id="command.lost-with-its-agent",
-        clauses=("CMD-8",),
-        judges="A command that is EXECUTING when its agent is lost is told as FAILED, and no other one is.",
-        when=announced("loss"),
-        check=told_in_time,
-        good=(failed_when_lost, failed_without_a_word, replaced_and_carried_on),
-        bad=(orphaned, cancelled_when_lost),
-        cases=(lost_at_work, replaced_at_work, silent_at_work),
-    ),
-    Rule(
-        id="command.lost-says-why",
-        clauses=("CMD-8",),
-        judges='The error of a command that was lost with its agent is "Agent disconnected".',
-        when=lost_ones,
-        check=says_why,
-        good=(failed_when_lost, failed_without_a_word),
-        bad=(another_reason,),
-        cases=(lost_at_work,),
-    ),
     Rule(
         id="command.limit-kept",
         clauses=("CMD-9",),

@@ -8,8 +8,8 @@ from conformance.command_orders import accepted
 from conformance.command_scene import accepts, refuses
 from conformance.dialogue import Said, is_valid, refusal, said
 from conformance.resources import follows_schema
-from conformance.rest_views import agent_of, is_failure, judged, last_connection, unknown_agents
-from conformance.rule import Finding, Rule, provocation
+from conformance.rest_views import agent_of, judged, last_connection
+from conformance.rule import Finding, Rule
 from conformance.timeline import Exchange
 from conformance.views import losses
 
@@ -49,7 +49,8 @@ class Order(NamedTuple):
         )
 
 
-def _controls(t: Timeline) -> Iterator[Said]:
+def controls(t: Timeline) -> Iterator[Said]:
+    """Each AGENT_CONTROL of a dashboard, answered or waited for."""
     for s in said(t):
         asked = s.sent.type == "AGENT_CONTROL" and s.connection.role == "dashboard" and s.ready
         if asked and is_valid(s, t) and (s.answers or s.unanswered(t)):
@@ -58,7 +59,7 @@ def _controls(t: Timeline) -> Iterator[Said]:
 
 def by_dashboards(t: Timeline) -> Iterator[Order]:
     """Each AGENT_CONTROL for an agent of the user's that surely was, or was not, connected."""
-    for s in _controls(t):
+    for s in controls(t):
         payload = s.sent.payload
         if t.owners.get(payload["agentId"]) == s.connection.user:
             order = Order(s, payload["agentId"], payload["action"], payload.get("reason"), None)
@@ -117,10 +118,10 @@ def _passed_on(order: Order, t: Timeline) -> Iterator[Finding]:
     assert agent is not None  # noqa: S101 - see obeyed
     since = order.where.at
     frames = [f for f in agent.of_kind("AGENT_CONTROL") if f.at >= since]
-    mine = [f for f in frames if f.payload.get("action") == order.action and _reason(f) == order.reason]
+    mine = [f for f in frames if f.payload.get("action") == order.action and reason_of(f) == order.reason]
     expected = f"AGENT_CONTROL {order.action} with reason {order.reason!r} within {WITHIN:g} s"
     if not mine:
-        got = f"{frames[0].payload.get('action')}, {_reason(frames[0])!r}" if frames else "nothing"
+        got = f"{frames[0].payload.get('action')}, {reason_of(frames[0])!r}" if frames else "nothing"
         says = "what an agent is told to do does not reach it as it was said"
         yield Finding(says, frames[0] if frames else order.where, "", expected, got, (order.where,))
     elif mine[0].at > t.bound(order.settled, WITHIN):
@@ -133,94 +134,57 @@ def _passed_on(order: Order, t: Timeline) -> Iterator[Finding]:
         return
     for other in t.agents:
         for frame in other.of_kind("AGENT_CONTROL"):
-            if other.agent_id != order.agent_id and _reason(frame) == order.reason and _asked(t, order) == 1:
+            if other.agent_id != order.agent_id and reason_of(frame) == order.reason and _asked(t, order) == 1:
                 says = "another agent is told what was meant for one: the wrong agent stops"
                 yield Finding(says, frame, "", f"only to {order.agent_id}", other.agent_id, (order.where,))
 
 
 def _asked(t: Timeline, order: Order) -> int:
     """How often the same was said to anybody."""
-    same = [s for s in _controls(t) if s.sent.payload.get("reason") == order.reason]
+    same = [s for s in controls(t) if s.sent.payload.get("reason") == order.reason]
     same_rest = [e for e in t.exchanges if isinstance(e.request, dict) and e.request.get("reason") == order.reason]
     bare = [e for e in t.exchanges if order.reason is None and e.operation in ACTIONS]
     return len(same) + len(same_rest) + len(bare)
 
 
-def _reason(frame: Frame) -> object:
+def reason_of(frame: Frame) -> object:
+    """Why an agent is to do it."""
     return frame.payload.get("reason")
 
 
-def to_nobody(t: Timeline) -> Iterator[Said]:
-    """Each AGENT_CONTROL for an agent that does not exist."""
-    unknown = unknown_agents(t)
-    return (s for s in _controls(t) if s.sent.payload["agentId"] in unknown)
-
-
-def to_others(t: Timeline) -> Iterator[Said]:
-    """Each AGENT_CONTROL for another user's agent."""
-    for s in _controls(t):
-        if t.owners.get(s.sent.payload["agentId"], s.connection.user) != s.connection.user:
-            yield s
-
-
-def reaches_nobody(s: Said, t: Timeline) -> Iterator[Finding]:
-    """NOT_FOUND, and no agent hears of it."""
-    what = "AGENT_CONTROL for an agent that is none of the user's"
-    yield from refusal(s, t, what, "NOT_FOUND")
-    reason = s.sent.payload.get("reason")
-    if isinstance(reason, str) and sum(x.sent.payload.get("reason") == reason for x in _controls(t)) == 1:
-        for agent in t.agents:
-            for frame in agent.of_kind("AGENT_CONTROL", after=s.sent.seq):
-                if _reason(frame) == reason:
-                    yield Finding(f"{what} reached an agent", frame, "", "no AGENT_CONTROL", "AGENT_CONTROL", (s.sent,))
-
-
-def unknown_over_rest(t: Timeline) -> Iterator[Exchange]:
-    """Each stop and restart of an agent that does not exist."""
-    unknown = unknown_agents(t)
-    return (e for e in judged(t) if e.operation in ACTIONS and agent_of(e) in unknown and follows_schema(t, e))
-
-
-def not_there(e: Exchange, _t: Timeline) -> Iterator[Finding]:
-    """404 with the failure body."""
-    if e.status != NOT_FOUND:
-        yield Finding(f"{e.label} with an unknown id is not answered 404", e, "", "404", e.status)
-    elif not is_failure(e.value):
-        yield Finding("the 404 has no failure body", e, "", "success false and error", e.text[:80])
-
-
-def _tells(dashboard: Socket, action: str = "STOP", agent: str = "a1", **more: object) -> Frame:
+def tells(dashboard: Socket, action: str = "STOP", agent: str = "a1", **more: object) -> Frame:
+    """AGENT_CONTROL."""
     return dashboard.sends("AGENT_CONTROL", {"agentId": agent, "action": action, **more})
 
 
 def each_action(s: Scene) -> None:
     agent, other, dashboard = s.agent("a1"), s.agent("a2"), s.dashboard()
     for action in ("PAUSE", "RESUME", "RESTART", "STOP"):
-        accepts(dashboard, _tells(dashboard, action, reason=f"To {action} it"))
+        accepts(dashboard, tells(dashboard, action, reason=f"To {action} it"))
         agent.gets("AGENT_CONTROL", {"action": action, "reason": f"To {action} it"})
     other.closes()
     dashboard.told_gone("a2")
-    refuses(dashboard, _tells(dashboard, agent="a2"), "AGENT_OFFLINE")
+    refuses(dashboard, tells(dashboard, agent="a2"), "AGENT_OFFLINE")
     s.wait(2)
 
 
 def swallowed(s: Scene) -> None:
     s.agent("a1")
     dashboard = s.dashboard()
-    accepts(dashboard, _tells(dashboard))
+    accepts(dashboard, tells(dashboard))
     s.wait(2)
 
 
 def another_action(s: Scene) -> None:
     agent, dashboard = s.agent("a1"), s.dashboard()
-    accepts(dashboard, _tells(dashboard, "PAUSE"))
+    accepts(dashboard, tells(dashboard, "PAUSE"))
     agent.gets("AGENT_CONTROL", {"action": "STOP"})
     s.wait(2)
 
 
 def to_all(s: Scene) -> None:
     agents, dashboard = [s.agent("a1"), s.agent("a2")], s.dashboard()
-    accepts(dashboard, _tells(dashboard, reason="Only the first"))
+    accepts(dashboard, tells(dashboard, reason="Only the first"))
     for agent in agents:
         agent.gets("AGENT_CONTROL", {"action": "STOP", "reason": "Only the first"})
     s.wait(2)
@@ -228,7 +192,7 @@ def to_all(s: Scene) -> None:
 
 def told_twice(s: Scene) -> None:
     agent, dashboard = s.agent("a1"), s.dashboard()
-    accepts(dashboard, _tells(dashboard))
+    accepts(dashboard, tells(dashboard))
     agent.gets("AGENT_CONTROL", {"action": "STOP"})
     agent.gets("AGENT_CONTROL", {"action": "STOP", "reason": None})
     s.wait(2)
@@ -238,7 +202,7 @@ def to_one_that_is_away(s: Scene) -> None:
     s.agent("a1").closes()
     s.wait(2)
     dashboard = s.dashboard()
-    accepts(dashboard, _tells(dashboard))
+    accepts(dashboard, tells(dashboard))
 
 
 def _rest(s: Scene, what: str, status: int, reason: str = "") -> None:
@@ -278,33 +242,6 @@ def restarted_while_away(s: Scene) -> None:
     _rest(s, "restart", 202)
 
 
-def for_nobody(s: Scene, code: str = "NOT_FOUND") -> None:
-    s.note("unknown-agent", agent="zz")
-    s.agent("a1")
-    mine, bobs = s.dashboard(), s.dashboard(user="bob")
-    refuses(mine, _tells(mine, agent="zz", reason="Nobody"), code)
-    refuses(bobs, _tells(bobs, reason="Not mine"), code)
-
-
-def for_nobody_offline(s: Scene) -> None:
-    for_nobody(s, "AGENT_OFFLINE")
-
-
-def refused_and_done(s: Scene) -> None:
-    agent, bobs = s.agent("a1"), s.dashboard(user="bob")
-    refuses(bobs, _tells(bobs, reason="Not mine"), "NOT_FOUND")
-    agent.gets("AGENT_CONTROL", {"action": "STOP", "reason": "Not mine"})
-
-
-def nothing_there(s: Scene, status: int = 404) -> None:
-    s.note("unknown-agent", agent="zz")
-    s.fails("POST", "/agents/zz/stop", status)
-
-
-def nothing_there_offline(s: Scene) -> None:
-    nothing_there(s, 409)
-
-
 async def told_by_a_dashboard(world: World) -> None:
     """A dashboard tells an agent each thing beside another agent, with and without a reason, and one that is away."""
     user = world.user()
@@ -339,17 +276,6 @@ async def told_over_rest(world: World) -> None:
             await user.rest.post(f"/agents/{agent_id}/{what}")
 
 
-@provocation(needs="second-user control")
-async def told_by_a_stranger(world: World) -> None:
-    """A second user's dashboard tells an agent to stop; then its owner does."""
-    user, other = world.user(), world.user(1)
-    dashboard, stranger, agent = await user.dashboard(), await other.dashboard(), await user.agent()
-    await stranger.control(agent, "STOP", reason=f"Not mine {world.new_id()}")
-    await dashboard.control(agent, "STOP")
-    await agent.is_told("AGENT_CONTROL")
-    await world.quiet()
-
-
 RULES = (
     Rule(
         id="control.reaches-its-agent",
@@ -370,35 +296,5 @@ RULES = (
         good=(stopped_over_rest,),
         bad=(stopped_in_words_only, reason_forgotten, restarted_while_away),
         cases=(told_over_rest,),
-    ),
-    Rule(
-        id="control.unknown-is-404",
-        clauses=("AGT-12",),
-        judges="Stop and restart of an agent that does not exist are answered 404.",
-        when=unknown_over_rest,
-        check=not_there,
-        good=(nothing_there,),
-        bad=(nothing_there_offline,),
-        cases=(told_over_rest,),
-    ),
-    Rule(
-        id="control.of-unknown-refused",
-        clauses=("CTL-1",),
-        judges="AGENT_CONTROL for an agent that does not exist is refused as NOT_FOUND.",
-        when=to_nobody,
-        check=reaches_nobody,
-        good=(for_nobody,),
-        bad=(for_nobody_offline,),
-        cases=(told_by_a_dashboard,),
-    ),
-    Rule(
-        id="control.of-foreign-refused",
-        clauses=("ISO-1",),
-        judges="AGENT_CONTROL for another user's agent is refused as for an unknown one, and reaches nobody.",
-        when=to_others,
-        check=reaches_nobody,
-        good=(for_nobody,),
-        bad=(for_nobody_offline, refused_and_done),
-        cases=(told_by_a_stranger,),
     ),
 )

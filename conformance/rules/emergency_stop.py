@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from conformance import reading
 from conformance.command_orders import accepted
 from conformance.command_scene import ONE, accepts, asks, refuses, takes, told
 from conformance.command_views import stops
@@ -149,84 +148,18 @@ def dashboards_told(word: Word, t: Timeline) -> Iterator[Finding]:
         )
 
 
-class Count(NamedTuple):
-    """What an emergency stop says it did, where the lists just before it tell what there was to do."""
-
-    stop: Stop
-    where: Frame | Exchange
-    pointer: str
-    value: dict[str, Any]
-    agents: int
-    commands: int
-    evidence: tuple[Exchange, ...]
-
-
-def counts(t: Timeline) -> Iterator[Count]:
-    """Each answer and each message of a stop that the user's lists, read just before it, let us judge."""
-    for stop in all_stops(t):
-        if (seen := _totals(t, stop)) is None:
-            continue
-        agents = sum(_total(seen[name]) for name in TOTALS[:2])
-        commands = sum(_total(seen[name]) for name in TOTALS[2:])
-        evidence = tuple(seen.values())
-        if isinstance(stop.by, Exchange) and (data := reading.one(stop.by.value)) is not None:
-            yield Count(stop, stop.by, "/data", data, agents, commands, evidence)
-        for dashboard in t.dashboards_of(stop.user):
-            frames = [f for f in dashboard.of_kind("EMERGENCY_STOP") if f.at >= stop.where.at]
-            if frames and frames[0].payload.get("reason") == stop.reason:
-                yield Count(stop, frames[0], "/payload", frames[0].payload, agents, commands, evidence)
-
-
-def _totals(t: Timeline, stop: Stop) -> dict[str, Exchange] | None:
-    """The filtered lists of the user's agents and commands, read after all else and before the stop."""
-    seen: dict[str, Exchange] = {}
-    for e in judged(t):
-        status = e.query.get("status", "")
-        before = e.user == stop.user and e.status == OK and e.ended < stop.where.at
-        filtered = e.operation in {"listAgents", "listCommands"} and set(e.query) <= {"status", "limit"}
-        if before and filtered and status in TOTALS:
-            seen[status] = e
-    if len(seen) < len(TOTALS) or any(_total(e) < 0 for e in seen.values()):
-        return None
-    since = min(e.at for e in seen.values())
-    sent = [f.at for c in t.connections if c.user == stop.user for f in c.sent if f.type not in {"PING", "PONG"}]
-    wrote = [e.at for e in t.exchanges if e.user == stop.user and e.method != "GET"]
-    busy = any(since < at < stop.where.at for at in (*sent, *wrote))
-    return None if busy else seen
-
-
-def _total(e: Exchange) -> int:
-    page = e.value.get("pagination") if isinstance(e.value, dict) else None
-    total = page.get("total") if isinstance(page, dict) else None
-    return total if isinstance(total, int) else -1
-
-
-def true_counts(count: Count, _t: Timeline) -> Iterator[Finding]:
-    """AgentsStopped and commandsCancelled are what there was."""
-    for name, wanted in (("agentsStopped", count.agents), ("commandsCancelled", count.commands)):
-        got = count.value.get(name, "nothing")
-        if got != wanted:
-            says = f"{name} of an emergency stop is not true"
-            yield Finding(
-                says,
-                count.where,
-                f"{count.pointer}/{name}",
-                f"{wanted}, as the lists before it say",
-                got,
-                count.evidence,
-            )
-
-
-def _stop(dashboard: Socket, reason: str | None = None) -> Frame:
+def stops_all(dashboard: Socket, reason: str | None = None) -> Frame:
+    """EMERGENCY_STOP from a dashboard."""
     return dashboard.sends("EMERGENCY_STOP", {} if reason is None else {"reason": reason})
 
 
-def _word(s: Scene, dashboard: Socket, reason: str | None = None, agents: int = 1, commands: int = 1) -> Frame:
+def tells_of_it(s: Scene, dashboard: Socket, reason: str | None = None, agents: int = 1, commands: int = 1) -> Frame:
+    """EMERGENCY_STOP to a dashboard."""
     counted = {"agentsStopped": agents, "commandsCancelled": commands, "timestamp": s.now}
     return dashboard.gets("EMERGENCY_STOP", {"triggeredBy": "alice", "reason": reason, **counted})
 
 
-def _before(s: Scene) -> tuple[Socket, Socket, Socket]:
+def before_it(s: Scene) -> tuple[Socket, Socket, Socket]:
     """Alice with an agent, a command and a dashboard, bob with a dashboard; and what her lists say."""
     agent, dashboard, bobs = s.agent("a1"), s.dashboard(), s.dashboard(user="bob")
     asks(dashboard)
@@ -239,90 +172,84 @@ def _before(s: Scene) -> tuple[Socket, Socket, Socket]:
 
 
 def all_stopped(s: Scene) -> None:
-    agent, dashboard, _ = _before(s)
-    accepts(dashboard, _stop(dashboard, "Fire"))
+    agent, dashboard, _ = before_it(s)
+    accepts(dashboard, stops_all(dashboard, "Fire"))
     agent.gets("AGENT_CONTROL", {"action": "STOP", "reason": "Fire"})
     told(dashboard, "CANCELLED")
-    _word(s, dashboard, "Fire")
+    tells_of_it(s, dashboard, "Fire")
     s.wait(2)
 
 
 def all_stopped_over_rest(s: Scene) -> None:
-    agent, dashboard, _ = _before(s)
+    agent, dashboard, _ = before_it(s)
     done = {"agentsStopped": 1, "commandsCancelled": 1, "timestamp": s.born}
     s.rest("POST", "/system/emergency-stop", 200, {"success": True, "data": done})
     agent.gets("AGENT_CONTROL", {"action": "STOP"})
     told(dashboard, "CANCELLED")
-    _word(s, dashboard)
+    tells_of_it(s, dashboard)
     s.wait(2)
 
 
 def button_refused(s: Scene) -> None:
-    _, dashboard, _ = _before(s)
-    refuses(dashboard, _stop(dashboard), "UNKNOWN_MESSAGE_TYPE")
+    _, dashboard, _ = before_it(s)
+    refuses(dashboard, stops_all(dashboard), "UNKNOWN_MESSAGE_TYPE")
 
 
 def agent_goes_on(s: Scene) -> None:
-    _, dashboard, _ = _before(s)
-    accepts(dashboard, _stop(dashboard))
+    _, dashboard, _ = before_it(s)
+    accepts(dashboard, stops_all(dashboard))
     told(dashboard, "CANCELLED")
-    _word(s, dashboard)
+    tells_of_it(s, dashboard)
     s.wait(2)
 
 
 def everyone_stopped(s: Scene) -> None:
     other = s.agent("b1", user="bob")
-    agent, dashboard, bobs = _before(s)
-    accepts(dashboard, _stop(dashboard))
+    agent, dashboard, bobs = before_it(s)
+    accepts(dashboard, stops_all(dashboard))
     for one in (agent, other):
         one.gets("AGENT_CONTROL", {"action": "STOP"})
     for one in (dashboard, bobs):
-        _word(s, one)
+        tells_of_it(s, one)
     s.wait(2)
 
 
 def nobody_told(s: Scene) -> None:
-    agent, dashboard, _ = _before(s)
-    accepts(dashboard, _stop(dashboard))
+    agent, dashboard, _ = before_it(s)
+    accepts(dashboard, stops_all(dashboard))
     agent.gets("AGENT_CONTROL", {"action": "STOP"})
     s.wait(2)
 
 
 def somebody_did_it(s: Scene) -> None:
-    _, dashboard, _ = _before(s)
+    _, dashboard, _ = before_it(s)
     s.socket("dashboard").sends("DASHBOARD_INIT", {"userId": "u-1"})
-    accepts(dashboard, _stop(dashboard))
-    _word(s, dashboard)
+    accepts(dashboard, stops_all(dashboard))
+    tells_of_it(s, dashboard)
 
 
 def told_twice(s: Scene) -> None:
-    _, dashboard, _ = _before(s)
-    accepts(dashboard, _stop(dashboard))
-    _word(s, dashboard)
-    _word(s, dashboard)
+    _, dashboard, _ = before_it(s)
+    accepts(dashboard, stops_all(dashboard))
+    tells_of_it(s, dashboard)
+    tells_of_it(s, dashboard)
     s.wait(2)
 
 
-def zeros(s: Scene) -> None:
-    _, dashboard, _ = _before(s)
-    accepts(dashboard, _stop(dashboard))
-    _word(s, dashboard, agents=0, commands=0)
-
-
 def commands_go_on(s: Scene) -> None:
-    agent, dashboard, _ = _before(s)
-    accepts(dashboard, _stop(dashboard))
+    agent, dashboard, _ = before_it(s)
+    accepts(dashboard, stops_all(dashboard))
     agent.gets("AGENT_CONTROL", {"action": "STOP"})
-    _word(s, dashboard)
+    tells_of_it(s, dashboard)
     s.wait(3)
 
 
 def cancelled_before_the_ack(s: Scene) -> None:
-    agent, dashboard, _ = _before(s)
-    sent = _stop(dashboard)
+    agent, dashboard, _ = before_it(s)
+    sent = stops_all(dashboard)
     told(dashboard, "CANCELLED", ONE)
     agent.gets("AGENT_CONTROL", {"action": "STOP"})
-    _word(s, dashboard)
+    tells_of_it(s, dashboard)
     accepts(dashboard, sent)
     s.wait(2)
 
@@ -385,16 +312,6 @@ RULES = (
         check=dashboards_told,
         good=(all_stopped, all_stopped_over_rest),
         bad=(nobody_told, told_twice, somebody_did_it, everyone_stopped),
-        cases=(the_red_button,),
-    ),
-    Rule(
-        id="emergency-stop.true-counts",
-        clauses=("STP-1",),
-        judges="agentsStopped and commandsCancelled are the connected agents and unfinished commands there were.",
-        when=counts,
-        check=true_counts,
-        good=(all_stopped, all_stopped_over_rest),
-        bad=(zeros,),
         cases=(the_red_button,),
     ),
     Rule(

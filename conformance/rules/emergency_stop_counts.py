@@ -1,0 +1,117 @@
+"""An emergency stop tells true counts of what it stopped (STP-1)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from conformance import reading
+from conformance.command_scene import accepts
+from conformance.rest_views import judged
+from conformance.rule import Finding, Rule
+from conformance.rules.emergency_stop import (
+    TOTALS,
+    Stop,
+    all_stopped,
+    all_stopped_over_rest,
+    all_stops,
+    before_it,
+    stops_all,
+    tells_of_it,
+    the_red_button,
+)
+from conformance.timeline import Exchange
+from conformance.views import OK
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from conformance.scene import Scene
+    from conformance.timeline import Frame, Timeline
+
+
+class Count(NamedTuple):
+    """What an emergency stop says it did, where the lists just before it tell what there was to do."""
+
+    stop: Stop
+    where: Frame | Exchange
+    pointer: str
+    value: dict[str, Any]
+    agents: int
+    commands: int
+    evidence: tuple[Exchange, ...]
+
+
+def counts(t: Timeline) -> Iterator[Count]:
+    """Each answer and each message of a stop that the user's lists, read just before it, let us judge."""
+    for stop in all_stops(t):
+        if (seen := _totals(t, stop)) is None:
+            continue
+        agents = sum(_total(seen[name]) for name in TOTALS[:2])
+        commands = sum(_total(seen[name]) for name in TOTALS[2:])
+        evidence = tuple(seen.values())
+        if isinstance(stop.by, Exchange) and (data := reading.one(stop.by.value)) is not None:
+            yield Count(stop, stop.by, "/data", data, agents, commands, evidence)
+        for dashboard in t.dashboards_of(stop.user):
+            frames = [f for f in dashboard.of_kind("EMERGENCY_STOP") if f.at >= stop.where.at]
+            if frames and frames[0].payload.get("reason") == stop.reason:
+                yield Count(stop, frames[0], "/payload", frames[0].payload, agents, commands, evidence)
+
+
+def _totals(t: Timeline, stop: Stop) -> dict[str, Exchange] | None:
+    """The filtered lists of the user's agents and commands, read after all else and before the stop."""
+    seen: dict[str, Exchange] = {}
+    for e in judged(t):
+        status = e.query.get("status", "")
+        before = e.user == stop.user and e.status == OK and e.ended < stop.where.at
+        filtered = e.operation in {"listAgents", "listCommands"} and set(e.query) <= {"status", "limit"}
+        if before and filtered and status in TOTALS:
+            seen[status] = e
+    if len(seen) < len(TOTALS) or any(_total(e) < 0 for e in seen.values()):
+        return None
+    since = min(e.at for e in seen.values())
+    sent = [f.at for c in t.connections if c.user == stop.user for f in c.sent if f.type not in {"PING", "PONG"}]
+    wrote = [e.at for e in t.exchanges if e.user == stop.user and e.method != "GET"]
+    busy = any(since < at < stop.where.at for at in (*sent, *wrote))
+    return None if busy else seen
+
+
+def _total(e: Exchange) -> int:
+    page = e.value.get("pagination") if isinstance(e.value, dict) else None
+    total = page.get("total") if isinstance(page, dict) else None
+    return total if isinstance(total, int) else -1
+
+
+def true_counts(count: Count, _t: Timeline) -> Iterator[Finding]:
+    """AgentsStopped and commandsCancelled are what there was."""
+    for name, wanted in (("agentsStopped", count.agents), ("commandsCancelled", count.commands)):
+        got = count.value.get(name, "nothing")
+        if got != wanted:
+            says = f"{name} of an emergency stop is not true"
+            yield Finding(
+                says,
+                count.where,
+                f"{count.pointer}/{name}",
+                f"{wanted}, as the lists before it say",
+                got,
+                count.evidence,
+            )
+
+
+def zeros(s: Scene) -> None:
+    _, dashboard, _ = before_it(s)
+    accepts(dashboard, stops_all(dashboard))
+    tells_of_it(s, dashboard, agents=0, commands=0)
+
+
+RULES = (
+    Rule(
+        id="emergency-stop.true-counts",
+        clauses=("STP-1",),
+        judges="agentsStopped and commandsCancelled are the connected agents and unfinished commands there were.",
+        when=counts,
+        check=true_counts,
+        good=(all_stopped, all_stopped_over_rest),
+        bad=(zeros,),
+        cases=(the_red_button,),
+    ),
+)
