@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from conformance import reading
+from conformance.command_orders import orders
+from conformance.command_scene import acks, asks, completes, takes
 from conformance.dialogue import ANSWER_SECONDS, Said, is_valid, refusal, said
-from conformance.rule import Finding, Rule
+from conformance.rule import Finding, Rule, provocation
 from conformance.rules.socket_errors import traces_of
 
 if TYPE_CHECKING:
@@ -87,9 +90,9 @@ def spoofs(t: Timeline) -> Iterator[Said]:
 
 
 def own_name_only(s: Said, t: Timeline) -> Iterator[Finding]:
-    """FORBIDDEN, and nothing of it is seen anywhere."""
+    """FORBIDDEN, or what its command makes as right; and nothing of it is seen anywhere."""
     what = f"{s.sent.type} in the name of another agent"
-    yield from refusal(s, t, what, "FORBIDDEN")
+    yield from refusal(s, t, what, "FORBIDDEN", *_also_right(s, t))
     yield from traces_of(s, t, what)
     if s.sent.type == "AGENT_ERROR":
         for dashboard in t.dashboards:
@@ -100,6 +103,16 @@ def own_name_only(s: Said, t: Timeline) -> Iterator[Finding]:
                         says, frame, "/payload", "no AGENT_ERROR about the other agent", frame.payload, (s.sent,)
                     )
                     return
+
+
+def _also_right(s: Said, t: Timeline) -> tuple[str, ...]:
+    """The refusal that a message deserves for the command that it names, which a backend may look up first."""
+    if "commandId" not in s.sent.payload:
+        return ()
+    order = orders(t).get(reading.command_id(s.sent.payload) or "")
+    if order is None or order.user != s.connection.user:
+        return ("NOT_FOUND",)  # CMD-4
+    return () if s.connection.agent_id in order.targets else ("INVALID_STATE",)  # CMD-3
 
 
 def _no(code: str, about: object) -> dict[str, object]:
@@ -174,6 +187,29 @@ def foreign_error_shown(s: Scene) -> None:
     dashboard.gets("AGENT_ERROR", fault | {"timestamp": s.now})
 
 
+def in_another_name(s: Scene, code: str = "FORBIDDEN") -> None:
+    agent, other = s.agent("a1"), s.agent("a2")
+    asks(s.dashboard())
+    takes(agent)
+    acks(other, code=code, agentId="a1")
+    completes(other, code=code, agentId="a1")
+
+
+def in_another_name_to_another_user(s: Scene) -> None:
+    agent, thief = s.agent("a1"), s.agent("b1", "bob")
+    asks(s.dashboard())
+    takes(agent)
+    acks(thief, code="NOT_FOUND", agentId="a1")
+
+
+def in_another_name_by_its_command(s: Scene) -> None:
+    in_another_name(s, "INVALID_STATE")
+
+
+def in_another_name_not_found(s: Scene) -> None:
+    in_another_name(s, "NOT_FOUND")
+
+
 async def connect_again(world: World) -> None:
     """An agent announces itself twice on one connection, then as somebody else; then it reports."""
     user = world.user()
@@ -203,6 +239,20 @@ async def speak_for_another(world: World) -> None:
     await user.rest.get(f"/agents/{other.id}")
 
 
+@provocation(needs="commands")
+async def in_the_name_of_another(world: World) -> None:
+    """An agent speaks of a command in the name of the agent that has it, which then does so itself."""
+    user = world.user()
+    dashboard, agent, other = await user.dashboard(), await user.agent(), await user.agent()
+    command = await dashboard.request(agent)
+    await agent.takes(command)
+    for speaker in (other, agent):
+        await speaker.ack(command, agentId=agent.id)
+        await speaker.complete(command, agentId=agent.id)
+    await dashboard.sees_command(command, "COMPLETED")
+    await world.quiet()
+
+
 RULES = (
     Rule(
         id="agent-connection.acknowledged",
@@ -220,8 +270,8 @@ RULES = (
         judges="What an agent says in the name of another is refused with FORBIDDEN and changes nothing.",
         when=spoofs,
         check=own_name_only,
-        good=(spoof_refused,),
-        bad=(spoof_served, spoof_refused_but_kept, foreign_error_shown),
-        cases=(speak_for_another,),
+        good=(spoof_refused, in_another_name, in_another_name_by_its_command, in_another_name_to_another_user),
+        bad=(spoof_served, spoof_refused_but_kept, foreign_error_shown, in_another_name_not_found),
+        cases=(speak_for_another, in_the_name_of_another),
     ),
 )

@@ -1,4 +1,4 @@
-"""An agent speaks of its own commands only, and in its own name (CMD-4, ISO-1, CON-6)."""
+"""What an agent says of a command that is none of its user's is refused (CMD-4, ISO-1)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from conformance import reading
 from conformance.command_orders import orders
 from conformance.command_scene import TWO, acks, asks, completes, takes
-from conformance.dialogue import Said, is_valid, refusal, said
+from conformance.dialogue import Said, refusal
 from conformance.rule import Finding, Rule, provocation
 from conformance.rules.commands_machine import SPOKEN, spoken
 
@@ -40,23 +40,6 @@ def not_found(s: Said, t: Timeline) -> Iterator[Finding]:
     yield from refusal(s, t, f"{s.sent.type} of a command that is none of the user's", "NOT_FOUND")
 
 
-def spoofed(t: Timeline) -> Iterator[Said]:
-    """Each valid word about a command in the name of another agent."""
-    for s in said(t):
-        c = s.connection
-        names = {c.agent_id, c.init and c.init.payload.get("agentId")}
-        is_word = s.sent.type in SPOKEN and c.role == "agent" and s.ready and is_valid(s, t)
-        if is_word and s.sent.payload["agentId"] not in names and (s.answers or s.unanswered(t)):
-            yield s
-
-
-def own_name_only(s: Said, t: Timeline) -> Iterator[Finding]:
-    """FORBIDDEN; of a command that is none of the user's NOT_FOUND is as right (CMD-4): it may be looked up first."""
-    order = orders(t).get(reading.command_id(s.sent.payload) or "")
-    codes = ("FORBIDDEN",) if order and order.user == s.connection.user else ("FORBIDDEN", "NOT_FOUND")
-    yield from refusal(s, t, f"{s.sent.type} in the name of another agent", *codes)
-
-
 def of_nothing(s: Scene, code: str = "NOT_FOUND") -> None:
     s.note("unknown-command", command=TWO)
     agent = s.agent("a1")
@@ -81,29 +64,6 @@ def of_alice(s: Scene, code: str = "NOT_FOUND") -> None:
 
 def of_alice_betrayed(s: Scene) -> None:
     of_alice(s, "INVALID_STATE")
-
-
-def in_another_name(s: Scene, code: str = "FORBIDDEN") -> None:
-    agent, other = s.agent("a1"), s.agent("a2")
-    asks(s.dashboard())
-    takes(agent)
-    acks(other, code=code, agentId="a1")
-    completes(other, code=code, agentId="a1")
-
-
-def in_another_name_to_another_user(s: Scene) -> None:
-    agent, thief = s.agent("a1"), s.agent("b1", "bob")
-    asks(s.dashboard())
-    takes(agent)
-    acks(thief, code="NOT_FOUND", agentId="a1")
-
-
-def in_another_name_not_found(s: Scene) -> None:
-    in_another_name(s, "NOT_FOUND")
-
-
-def in_another_name_accepted(s: Scene) -> None:
-    in_another_name(s, "")
 
 
 async def commands_that_are_not_there(world: World) -> None:
@@ -135,20 +95,6 @@ async def another_users_agent_meddles(world: World) -> None:
     await dashboard.sees_command(command, "COMPLETED")
 
 
-@provocation(needs="commands")
-async def in_the_name_of_another(world: World) -> None:
-    """An agent speaks of a command in the name of the agent that has it, which then does so itself."""
-    user = world.user()
-    dashboard, agent, other = await user.dashboard(), await user.agent(), await user.agent()
-    command = await dashboard.request(agent)
-    await agent.takes(command)
-    for speaker in (other, agent):
-        await speaker.ack(command, agentId=agent.id)
-        await speaker.complete(command, agentId=agent.id)
-    await dashboard.sees_command(command, "COMPLETED")
-    await world.quiet()
-
-
 RULES = (
     Rule(
         id="command.unknown-in-agent-message",
@@ -169,15 +115,5 @@ RULES = (
         good=(of_alice,),
         bad=(of_alice_betrayed,),
         cases=(another_users_agent_meddles,),
-    ),
-    Rule(
-        id="command.own-name-only",
-        clauses=("CON-6",),
-        judges="COMMAND_ACK and COMMAND_COMPLETE in the name of another agent are FORBIDDEN.",
-        when=spoofed,
-        check=own_name_only,
-        good=(in_another_name, in_another_name_to_another_user),
-        bad=(in_another_name_accepted, in_another_name_not_found),
-        cases=(in_the_name_of_another,),
     ),
 )
