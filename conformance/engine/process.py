@@ -103,6 +103,7 @@ class Backend:
             await self.ready()
             return
         await self._stop("KILL" if kill else "TERM")
+        await self._vacated()
         await self.start()
 
     async def nodes(self) -> tuple[str, ...]:
@@ -126,6 +127,13 @@ class Backend:
                 return
         self._guard = guard
         await self.end()
+
+    async def _vacated(self) -> None:
+        """What the command started elsewhere (a container, say) may answer a moment longer; no longer than this."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(END_SECONDS):
+                while await answers(self._target.origin, well=False):  # noqa: ASYNC110 - nobody tells of its end
+                    await asyncio.sleep(LOOK)
 
     async def ready(self) -> None:
         """Waits until it answers as the profile says. Raises `HeldError`."""

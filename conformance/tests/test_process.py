@@ -44,6 +44,25 @@ http.server.HTTPServer(("127.0.0.1", port), Handler).serve_forever()
 """A backend with a child of its own; each start adds a line with the numbers of both."""
 
 
+LINGERING = """
+import subprocess, sys, time
+port, place = sys.argv[1:]
+if place != "inner":
+    open(f"{place}/pids", "a").write("0 0\\n")
+    pipe, none = subprocess.PIPE, subprocess.DEVNULL
+    inner = [sys.executable, __file__, port, "inner"]
+    subprocess.Popen(inner, stdin=pipe, stdout=none, stderr=none, start_new_session=True).wait()
+import http.server, os, threading
+def linger():
+    sys.stdin.read()
+    time.sleep(0.5)
+    os._exit(0)
+threading.Thread(target=linger).start()
+http.server.HTTPServer(("127.0.0.1", int(port)), http.server.BaseHTTPRequestHandler).serve_forever()
+"""
+"""A command that only talks to what serves, elsewhere; that goes on for a moment when the command has ended."""
+
+
 def target_of(place: Path, script: str = SERVER, more: str = "") -> Target:
     (place / "server.py").write_text(script)
     command = [sys.executable, str(place / "server.py"), "{port}", str(place)]
@@ -86,6 +105,17 @@ async def test_it_is_ready_restarted_and_ended_with_its_children(tmp_path: Path)
         assert len(pids(tmp_path)) == 3
         assert all(is_gone(pid) for line in pids(tmp_path)[:2] for pid in line)
     assert all(is_gone(pid) for line in pids(tmp_path) for pid in line)
+
+
+async def test_what_lingers_is_waited_for(tmp_path: Path) -> None:
+    """It is not taken for somebody else's when what the command started elsewhere ends a moment after the command."""
+    (tmp_path / "server.py").write_text(LINGERING)
+    command = [sys.executable, str(tmp_path / "server.py"), "{port}", str(tmp_path)]
+    (tmp_path / "target.toml").write_text(f"command = {command!r}\n")
+    async with started(make_target(settings_of(str(tmp_path / "target.toml"), {}))) as target:
+        assert target.held is not None
+        await target.held.restart(kill=True)
+        assert len(pids(tmp_path)) == 2
 
 
 async def test_a_command_of_its_own_restarts_it(tmp_path: Path) -> None:

@@ -7,13 +7,16 @@ import signal
 import sys
 from contextlib import suppress
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reference_impl.defects import UnknownDefectError, load, names
 from reference_impl.prove.judging import Candidate
 from reference_impl.prove.matrix import document, markdown, text
+from reference_impl.prove.programs import warm_programs
 from reference_impl.prove.proving import Proof, Prover
+from reference_impl.prove.running import suite
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +47,7 @@ def prove(only: str, jobs: int, report: str, *, every_clause: bool) -> int:
     wanted = candidates(only)
     if report:
         Path(report).mkdir(parents=True, exist_ok=True)
-    proof = asyncio.run(_interruptible(wanted, Prover(jobs, _tell, every_clause=every_clause)))
+    proof = asyncio.run(_interruptible(wanted, jobs, every_clause=every_clause))
     sys.stdout.write(text(proof))
     sys.stdout.flush()
     if report:
@@ -53,14 +56,16 @@ def prove(only: str, jobs: int, report: str, *, every_clause: bool) -> int:
     return 0 if proof.holds else 1
 
 
-async def _interruptible(wanted: Sequence[Candidate], prover: Prover) -> Proof:
+async def _interruptible(wanted: Sequence[Candidate], jobs: int, *, every_clause: bool) -> Proof:
     """Ctrl-C and SIGTERM end the children; what was done is still told."""
-    task = asyncio.create_task(prover.prove(wanted))
-    loop = asyncio.get_running_loop()
-    with suppress(NotImplementedError):
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, task.cancel)
-    return await task
+    async with warm_programs() as programs:
+        prover = Prover(jobs, _tell, every_clause=every_clause, suite=partial(suite, programs=programs))
+        task = asyncio.create_task(prover.prove(wanted))
+        loop = asyncio.get_running_loop()
+        with suppress(NotImplementedError):
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(number, task.cancel)
+        return await task
 
 
 def _tell(line: str) -> None:

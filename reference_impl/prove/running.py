@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import secrets
-import sys
 import tempfile
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from contextlib import suppress
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from reference_impl.prove.judging import Report
+from reference_impl.prove.programs import COLD, Programs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,20 +43,23 @@ class TroubleError(Exception):
     """A run that gave no report; the message says why."""
 
 
-async def suite(serve: Sequence[str], *, level: str = "full", only: Sequence[str] = ()) -> Report:
+async def suite(
+    serve: Sequence[str], *, level: str = "full", only: Sequence[str] = (), programs: Programs = COLD
+) -> Report:
     """Judge a fresh server, which the suite starts, and restarts where a clause asks for that.
 
     Raises:
         TroubleError: there is no report.
     """
-    with _Place() as place:
+    with _Place(programs) as place:
         return await place.judged(serve, level, only)
 
 
 class _Place:
     """A directory for the database, the report and whatever the suite saves; gone when the run is over."""
 
-    def __init__(self) -> None:
+    def __init__(self, programs: Programs) -> None:
+        self._programs = programs
         self._directory = tempfile.TemporaryDirectory(prefix="onsembl-prove-", ignore_cleanup_errors=True)
         self._path = Path(self._directory.name)
         self._environment = _environment(secrets.token_hex(32))
@@ -75,7 +78,7 @@ class _Place:
         arguments = ["run", str(target), "--max-time", str(_WITHIN_S), *narrowed]
         with log.open("wb") as errors:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "conformance", *arguments, "--report", f"json={report}", "--quiet"),
+                *(*self._programs.suite, *arguments, "--report", f"json={report}", "--quiet"),
                 stdin=DEVNULL,
                 stdout=PIPE,
                 stderr=errors,
@@ -100,7 +103,7 @@ class _Place:
     def _profile(self, serve: Sequence[str], level: str) -> str:
         """The target as the suite is told of it: how to start it, how to sign in, and what it promises."""
         database, outbox = str(self._path / "db.sqlite3"), str(self._path / "mails")
-        program = [sys.executable, "-m", "reference_impl"]
+        program = self._programs.reference
         users = [part for user in _USERS for part in ("--user", user)]
         timings = _TIMINGS if level == "full" else {}
         options = [part for name, value in timings.items() for part in ("--" + name.replace("_", "-"), str(value))]
