@@ -72,6 +72,7 @@ class Prover:
         return proof
 
     async def _clean(self, named: frozenset[str], proof: Proof) -> None:
+        self._tell("clean    is judged at both levels, alone; the defects follow")
         try:
             full = await self._suite((), level="full")
             core = await self._suite((), level="core")

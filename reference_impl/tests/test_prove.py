@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from reference_impl.cli import app
 from reference_impl.defects import UnknownDefectError
 from reference_impl.prove import running
-from reference_impl.prove.command import candidates, prove
+from reference_impl.prove.command import candidates, longest_first, prove
 from reference_impl.prove.judging import Candidate, Report, judge, judge_clean
 from reference_impl.prove.matrix import answer, document, grid, markdown, text
 from reference_impl.prove.proving import Proof, Prover
@@ -186,6 +186,17 @@ def test_unknown_glob() -> None:
     with pytest.raises(UnknownDefectError, match="There is no defect 'perfect-'"):
         candidates("perfect-")
     assert [one.name for one in candidates("rest-raw-*, legacy")] == ["legacy", "rest-raw-id", "rest-raw-type"]
+
+
+def test_the_longest_begin_first(tmp_path: Path) -> None:
+    """The last matrix tells which defects take long; what it does not know might. Without one nothing is known."""
+    wanted = [candidate(name) for name in ("brief", "long", "new")]
+    last = {"defects": [{"name": "brief", "seconds": 3.0}, {"name": "long", "seconds": 70}]}
+    (tmp_path / "kill-matrix.json").write_text(json.dumps(last))
+    assert [one.name for one in longest_first(wanted, tmp_path / "none", tmp_path)] == ["new", "long", "brief"]
+    for broken in ("{", "[]", '{"defects": [1]}'):
+        (tmp_path / "kill-matrix.json").write_text(broken)
+        assert longest_first(wanted, tmp_path) == wanted
 
 
 def test_nothing_is_run_for_an_unknown_glob(tmp_path: Path) -> None:
