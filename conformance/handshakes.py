@@ -38,7 +38,7 @@ def handshakes(t: Timeline) -> Iterator[Handshake]:
             end = inits[index + 1].at if index + 1 < len(inits) else float("inf")
             ready = next(iter(dashboard.of_kind("DASHBOARD_READY", after=init.seq, before=end)), None)
             snapshot = next(iter(dashboard.of_kind("dashboard:connected", after=init.seq, before=end)), None)
-            watched = min(dashboard.until, end) >= init.at + within
+            watched = min(dashboard.until, end) >= t.bound(init.at, within)
             cut = dashboard.closed is not None and dashboard.closed.by == "backend"
             acks = dashboard.of_kind("ACK", after=init.seq, before=end)
             otherwise = init.id is not None and any(f.payload.get("messageId") == init.id for f in acks)

@@ -45,6 +45,8 @@ class CaseFinished:
     """Set when our own script broke."""
     script: Mapping[str, Any] | None = field(default=None, repr=False)
     """What was played, where it was generated: the smallest that still breaks, if something broke."""
+    late: tuple[str, ...] = ()
+    """What came too late in company and in time alone: load, no breach."""
 
     @property
     def findings(self) -> tuple[Finding, ...]:

@@ -14,6 +14,7 @@ from conformance.engine.conclude import Ledger, conclude
 from conformance.engine.events import CaseFinished, CaseStarted, PlanMade, RunEvent, RunFinished
 from conformance.engine.plan import PREFLIGHT, Case, Plan, make_plan
 from conformance.engine.preflight import Stop, preflight
+from conformance.engine.second_look import SecondLook, undecided
 from conformance.engine.shrinking import Played, Shrinker
 from conformance.judge import judge_all
 from conformance.rule import Provocation
@@ -47,6 +48,8 @@ JUDGING = 20.0
 """Seconds that judging one case may take."""
 SHRINKING = 30.0
 """Seconds that shrinking one failure may take."""
+AGAIN = 500_000
+"""The numbers of worlds in which a case is played a second time begin here: their agents are like nobody else's."""
 SHRUNK = 1_000_000
 """The numbers of worlds that play what is being shrunk begin here: their agents are like nobody else's."""
 GRACE = 2.0
@@ -87,6 +90,10 @@ class Run:
         self._task: asyncio.Task[None] | None = None
         self._keyring = Keyring(self._target)
         self._shrinker: Shrinker | None = None
+        self._running: set[int] = set()
+        self._accompanied: set[int] = set()
+        self._second_look = SecondLook(self._rules)
+        self._doubtful: list[tuple[int, Case, CaseFinished]] = []
 
     @property
     def plan(self) -> Plan:
@@ -168,6 +175,8 @@ class Run:
             self._stopped = self._stopped or "interrupted"
         finally:
             watch.cancel()
+            for _, _, first in self._doubtful:
+                self._events.put_nowait(undecided(first, self._second_look.doubts(first)))
             self._events.put_nowait(None)
 
     async def _all(self, plan: Plan) -> None:
@@ -203,15 +212,55 @@ class Run:
             for number, case in sorted(numbered, key=_turn):
                 if not case.provocation.alone:
                     group.create_task(one(number, case))
+        await self._look_again(site)
         alone = [(number, case) for number, case in numbered if case.provocation.alone]
         for number, case in sorted(alone, key=lambda n: n[1].provocation.disturbs):
             await self._case(site, case, number)
 
     async def _case(self, site: Site, case: Case, number: int) -> None:
+        """Plays a case and tells what it says, or leaves that to a second look."""
+        self._events.put_nowait(CaseStarted(case.id))
+        self._running.add(number)
+        if len(self._running) > 1:
+            self._accompanied |= self._running
+        finished, cancelled = await self._played(site, case, number)
+        self._running.discard(number)
+        if cancelled:
+            self._events.put_nowait(finished)
+            raise asyncio.CancelledError
+        look = self._second_look
+        if number in self._accompanied and not self._stopped and (look.doubts(finished) or look.stalled(finished)):
+            self._doubtful.append((number, case, finished))
+        else:
+            await self._tell(finished)
+
+    async def _look_again(self, site: Site) -> None:
+        """Plays what may have come late through load alone a second time, one case after the other."""
+        while self._doubtful:
+            number, case, told = self._doubtful[0]
+            doubts = self._second_look.doubts(told)
+            if doubts or self._second_look.stalled(told):
+                second, cancelled = await self._played(site, case, AGAIN + number)
+                if cancelled:
+                    raise asyncio.CancelledError
+                told = self._second_look.merge(told, second, doubts)
+            del self._doubtful[0]
+            await self._tell(told)
+
+    async def _tell(self, finished: CaseFinished) -> None:
+        """Tells what a case says; of a generated one in which something broke, of the smallest that still breaks."""
+        script, timeline = finished.script, finished.timeline
+        whole = not (self._stopped or finished.cut or finished.error)
+        if whole and script is not None and timeline is not None and self._shrinker is not None:
+            best = await self._shrinker.smallest(Played(script, timeline, finished.judgements), SHRINKING)
+            finished = replace(finished, script=best.script, timeline=best.timeline, judgements=best.judgements)
+        self._events.put_nowait(finished)
+
+    async def _played(self, site: Site, case: Case, number: int) -> tuple[CaseFinished, bool]:
+        """A case as it was played and judged once, and whether the run was ended meanwhile."""
         heavy = case.provocation.heavy
         world = World(site, case.id, number=number, seed=self._options.seed, heavy=heavy)
         self._worlds.add(world)
-        self._events.put_nowait(CaseStarted(case.id))
         started = time.monotonic()
         cut = error = ""
         halted = cancelled = False
@@ -241,19 +290,21 @@ class Run:
             judgements, unfinished, interrupted = await self._judged(timeline, rules)
             cancelled = cancelled or interrupted
             cut = cut or unfinished
-        script = case.provocation.document
-        if script is not None and self._shrinker is not None and not (halted or cancelled or cut or error):
-            smallest = await self._shrinker.smallest(Played(script, timeline, judgements), SHRINKING)
-            script, timeline, judgements = smallest.script, smallest.timeline, smallest.judgements
         unmet = tuple(f"{n.data['waited_for']} on {n.data['connection']}" for n in timeline.notes if n.kind == "unmet")
-        self._events.put_nowait(
-            CaseFinished(case.id, time.monotonic() - started, judgements, timeline, unmet, cut, error, script)
+        finished = CaseFinished(
+            case.id,
+            time.monotonic() - started,
+            judgements,
+            timeline,
+            unmet,
+            cut,
+            error,
+            case.provocation.document,
         )
         with suppress(TimeoutError):
             async with asyncio.timeout(3):
                 await world.close()
-        if cancelled:
-            raise asyncio.CancelledError
+        return finished, cancelled
 
     async def _judged(self, timeline: Timeline, rules: Iterable[Rule]) -> tuple[tuple[Judgement, ...], str, bool]:
         """What the rules say; why they did not come to an end, if so; whether the run was ended meanwhile.

@@ -223,6 +223,15 @@ class Facts:
         return [self.line(p, LONG) for p in self.result.problems]
 
     @property
+    def late(self) -> list[str]:
+        """What came too late beside other cases and in time alone: no breach, but worth knowing."""
+        cases: dict[str, list[str]] = {}
+        for event in self.result.finished:
+            for said in event.late:
+                cases.setdefault(self.line(said, LONG), []).append(event.case)
+        return [f"{said}: in {', '.join(where)}" for said, where in cases.items()]
+
+    @property
     def reached(self) -> str:
         """How much of the contract the run reached, in a line; empty where nothing was tried."""
         shares = self.result.coverage

@@ -38,6 +38,7 @@ def document(result: Result, redactor: Redactor) -> dict[str, Any]:
         "duration_s": round(result.seconds, 3),
         "stopped": facts.line(result.stopped, 2000),
         "problems": facts.problems,
+        "late": facts.late,
         "tool": {"name": "onsembl-conformance", "version": __version__},
         "coverage": {
             kind: {"reached": s.reached, "total": s.total, "missing": list(s.missing)}

@@ -188,6 +188,10 @@ class Page:
             yield from self._heading("Problems")
             for problem in self._facts.problems:
                 yield from self._wrapped(problem, "  ")
+        if self._facts.late:
+            yield from self._heading("Late beside other cases, in time alone: a busy machine, no breach")
+            for late in self._facts.late:
+                yield from self._wrapped(late, "  ")
 
     def clause(self, c: ClauseResult) -> Iterable[Text]:
         """One failed clause with its breaches; one that an earlier clause showed is only named."""

@@ -38,7 +38,7 @@ def faults(t: Timeline) -> Iterator[Fault]:
             if sent.type != "AGENT_ERROR" or not own or not t.contract.shapes.accepts(SCHEMA, sent.payload):
                 continue
             for dashboard in watchers(t, agent.user, sent):
-                if dashboard.until >= sent.at + within or dashboard.about(
+                if dashboard.until >= t.bound(sent.at, within) or dashboard.about(
                     agent.agent_id or "", "AGENT_ERROR", after=sent.seq
                 ):
                     yield Fault(agent, sent, dashboard, within)

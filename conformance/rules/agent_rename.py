@@ -113,7 +113,8 @@ def announcements(t: Timeline) -> Iterator[Announced]:
             continue
         for dashboard in watchers(t, done.agent.user, done.e):
             ready = next(iter(dashboard.snapshots), dashboard.accepted)
-            if ready and ready.at < done.e.at and (_told(dashboard, done) or dashboard.until >= done.e.ended + within):
+            watched = _told(dashboard, done) or dashboard.until >= t.bound(done.e.ended, within)
+            if ready and ready.at < done.e.at and watched:
                 yield Announced(done, dashboard)
 
 

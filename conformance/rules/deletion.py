@@ -35,7 +35,7 @@ def when(t: Timeline) -> Iterator[Deletion]:
             known = dashboard.about(agent_id, "AGENT_DISCONNECT")
             before = [f for f in known if f.at < request.at]
             after = [f for f in known if f.at >= request.at]
-            if before and (after or dashboard.until >= request.ended + within):
+            if before and (after or dashboard.until >= t.bound(request.ended, within)):
                 yield Deletion(request, dashboard, after, within)
 
 

@@ -27,7 +27,7 @@ def when(t: Timeline) -> Iterator[Occasion]:
     for loss in losses(t):
         for dashboard in watchers(t, loss.agent.user, loss.closed):
             told = announcements(loss, dashboard, t)
-            if told or min(dashboard.until, loss.back_at) >= loss.closed.at + within:
+            if told or min(dashboard.until, loss.back_at) >= t.bound(loss.closed.at, within):
                 yield loss, dashboard
 
 

@@ -44,7 +44,7 @@ def _beats(t: Timeline, *, valid: bool) -> Iterator[Beat]:
             if t.contract.shapes.accepts(SCHEMA, sent.value.get("payload")) != valid:
                 continue
             answers = [f for f in agent.received if f.seq > sent.seq and f.kind in {"SERVER_HEARTBEAT", "ACK", "ERROR"}]
-            if answers or agent.until >= sent.at + within:
+            if answers or agent.until >= t.bound(sent.at, within):
                 yield Beat(agent, sent, answers)
 
 

@@ -74,7 +74,7 @@ def connected_watched(t: Timeline) -> Iterator[Seen]:
     """Each accepted agent, for each dashboard that watched long enough or was told."""
     for agent in t.agents:
         for dashboard in watchers(t, agent.user, agent.init) if agent.init else ():
-            watched = min(dashboard.until, agent.until) >= agent.opened.at + WITHIN
+            watched = min(dashboard.until, agent.until) >= t.bound(agent.opened.at, WITHIN)
             if watched or _shown(agent, dashboard):
                 yield Seen(agent, dashboard)
 
@@ -166,9 +166,8 @@ def announced(t: Timeline) -> Iterator[tuple[Loss, Connection]]:
     """Each loss, for each dashboard of the user."""
     for loss in losses(t):
         for dashboard in watchers(t, loss.agent.user, loss.closed):
-            if (
-                dashboard.about(loss.agent_id, "AGENT_DISCONNECT", after=loss.closed.seq)
-                or dashboard.until > loss.closed.at + WITHIN
+            if dashboard.about(loss.agent_id, "AGENT_DISCONNECT", after=loss.closed.seq) or dashboard.until > t.bound(
+                loss.closed.at, WITHIN
             ):
                 yield loss, dashboard
 

@@ -48,7 +48,7 @@ class Told(NamedTuple):
 def each_cause(t: Timeline) -> Iterator[Told]:
     """Each accepted AGENT_CONNECT and each accepted heartbeat, for each dashboard that watched long enough."""
     for told in _all_causes(t):
-        if told.after or told.dashboard.until >= told.cause.at + told.within:
+        if told.after or told.dashboard.until >= t.bound(told.cause.at, told.within):
             yield told
 
 

@@ -92,7 +92,7 @@ def beats(t: Timeline) -> Iterator[Told]:
         for d in old_dashboards(t):
             ready = d.accepted is not None and d.accepted.at < beat.sent.at and d.user == beat.agent.user
             told = bool(d.about(beat.agent_id, "AGENT_STATUS", after=beat.sent.seq))
-            whole = told or d.until >= beat.sent.at + within
+            whole = told or d.until >= t.bound(beat.sent.at, within)
             if ready and whole and not narrowed(d) and not is_flood(beat):
                 yield Told(beat, d)
 

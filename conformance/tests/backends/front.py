@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector, WSMsgType, WSServerHandshakeError, web
@@ -30,6 +31,7 @@ HOP = frozenset(
 SOCKET_HEADERS = ("authorization", "origin", "x-api-version", "cookie")
 EVENTS = frozenset({"AGENT_STATUS", "AGENT_DISCONNECT", "AGENT_ERROR", "QUEUE_UPDATE"})
 REFUSALS = (4001, 4002)
+BUSY_S = 1.6
 HELD = 2_000  # messages on their way to one slow client; beyond it the backend feels the pressure (TRM-5)
 
 
@@ -39,6 +41,7 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--upstream", required=True, help="the right backend's URL")
     parser.add_argument("--delay-ms", type=float, default=60, help="how much later everything comes")
     parser.add_argument("--auth-wait-ms", type=float, default=150, help="how long a new token's socket may be refused")
+    parser.add_argument("--busy-at", type=int, default=0, help="sockets open at which everything comes 1.6 s late")
     parser.add_argument("--keep-ids", action="store_true", help="do not rewrite agent ids")
     parser.add_argument("--keep-should", action="store_true", help="do not strip SHOULD fields")
     parser.add_argument("--strip-activity", action="store_true", help="strip activityState too (breaks CMD-10)")
@@ -50,12 +53,19 @@ class Front:
 
     def __init__(self, chosen: argparse.Namespace) -> None:
         self.upstream = str(chosen.upstream).rstrip("/")
-        self.delay = chosen.delay_ms / 1000
+        self.usual = chosen.delay_ms / 1000
+        self.busy_at = chosen.busy_at or math.inf
+        self.open = 0
         self.wait = chosen.auth_wait_ms / 1000
         self.keep_should: bool = chosen.keep_should
         self.rewrite = Rewrite(chosen.keep_ids, chosen.keep_should, chosen.strip_activity)
         self.welcome: set[str] = set()
         self._session: ClientSession | None = None
+
+    @property
+    def delay(self) -> float:
+        """Seconds that something coming now takes longer."""
+        return BUSY_S if self.open >= self.busy_at else self.usual
 
     @property
     def session(self) -> ClientSession:
@@ -133,7 +143,11 @@ class Front:
             self.welcome.add(token)
         client = web.WebSocketResponse(max_msg_size=0, compress=False, autoclose=False, timeout=2)
         await client.prepare(request)
-        await link.run(client)
+        self.open += 1
+        try:
+            await link.run(client)
+        finally:
+            self.open -= 1
         return client
 
 

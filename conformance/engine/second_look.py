@@ -1,0 +1,72 @@
+"""What came too late while many cases ran at once: the suite's own load, or a breach? A second look, alone, tells.
+
+Whether findings are about time is asked of the rules themselves: they are, if they are gone once the same timeline is
+judged with patience. Then the case is played again with the backend to itself, and what it says then is what is told.
+A finding that is not about time stands as it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from conformance.judge import judge
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from conformance.engine.events import CaseFinished
+    from conformance.judge import Judgement
+    from conformance.rule import Rule
+
+PATIENCE = 30.0
+"""Seconds of slack under which nothing is late that came at all, or that was not waited for so long."""
+
+
+@dataclass(slots=True)
+class SecondLook:
+    """Knows which cases of a run are to be played again, and puts both plays together."""
+
+    rules: Mapping[str, Rule]
+    confirmed: set[str] = field(default_factory=set)
+    """Rules that were broken without company too: for these nobody looks again."""
+
+    def doubts(self, first: CaseFinished) -> frozenset[str]:
+        """The rules whose findings may come from load alone, in a case that had company."""
+        if first.timeline is None or first.error:
+            return frozenset()
+        patient = first.timeline.with_terms(slack=PATIENCE)
+        return frozenset(
+            j.rule
+            for j in first.judgements
+            if j.rule not in self.confirmed and j.findings and not judge(self.rules[j.rule], patient).findings
+        )
+
+    def stalled(self, first: CaseFinished) -> bool:
+        """Whether it waited in vain, or ran out of time, with nothing found that explains it."""
+        return not first.findings and not first.error and bool(first.unmet or first.cut)
+
+    def merge(self, first: CaseFinished, second: CaseFinished, doubts: frozenset[str]) -> CaseFinished:
+        """What is told of a case that was played twice."""
+        again = {f.rule for f in second.findings}
+        self.confirmed |= again
+        gone = doubts - again
+        if all(f.rule in doubts for f in first.findings):
+            return replace(second, late=_said(first, gone))
+        kept = tuple(_without(j) if j.rule in gone else j for j in first.judgements)
+        return replace(first, judgements=kept, late=_said(first, gone))
+
+
+def undecided(first: CaseFinished, doubts: frozenset[str]) -> CaseFinished:
+    """What is told of a case for whose second play no time was left."""
+    says = "it came too late while other cases ran, and no time was left to look again"
+    judgements = tuple(replace(_without(j), undecided=says) if j.rule in doubts else j for j in first.judgements)
+    return replace(first, judgements=judgements)
+
+
+def _without(judgement: Judgement) -> Judgement:
+    return replace(judgement, findings=())
+
+
+def _said(first: CaseFinished, gone: frozenset[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(f.says for f in first.findings if f.rule in gone))
