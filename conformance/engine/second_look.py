@@ -47,11 +47,15 @@ class SecondLook:
         return not first.findings and not first.error and bool(first.unmet or first.cut)
 
     def merge(self, first: CaseFinished, second: CaseFinished, doubts: frozenset[str]) -> CaseFinished:
-        """What is told of a case that was played twice."""
+        """What is told of a case that was played twice.
+
+        A rule that had no occasion in the second play said nothing there, and its findings of the first stand: what
+        comes in time is an occasion.
+        """
         again = {f.rule for f in second.findings}
         self.confirmed |= again
-        gone = doubts - again
-        if all(f.rule in doubts for f in first.findings):
+        gone = doubts & {j.rule for j in second.judgements if not j.findings and not j.error}
+        if all(f.rule in gone | again for f in first.findings):
             return replace(second, late=_said(first, gone))
         kept = tuple(_without(j) if j.rule in gone else j for j in first.judgements)
         return replace(first, judgements=kept, late=_said(first, gone))

@@ -58,6 +58,12 @@ def test_in_time_alone_it_was_load() -> None:
     assert look.confirmed == set()
 
 
+def test_what_the_second_play_says_nothing_of_stands() -> None:
+    """It was waited for in vain in company, and alone nobody waited for it."""
+    look, missing = SecondLook(RULES), beat("", 2.5)
+    assert broken(look.merge(missing, beat("", 0.1), look.doubts(missing))) == {ANSWERED}
+
+
 def test_late_alone_it_is_a_breach_and_no_other_case_is_doubted_for_it() -> None:
     """The rule was broken without company: nobody looks a third time."""
     look, late = SecondLook(RULES), beat("SERVER_HEARTBEAT", 2.5)
