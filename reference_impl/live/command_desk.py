@@ -192,13 +192,13 @@ class CommandDesk:
 
     async def recover(self) -> None:
         """After a start: what executed on an agent that is gone has failed; the rest is watched (CMD-8)."""
-        while executing := await self._commands.executing(AT_ONCE):
-            lost = [await self._found(command.user_id, command.command_id) for command in executing]
-            if not any(lost):
-                return
+        latest: Command | None = None
+        while executing := await self._commands.executing(AT_ONCE, latest):
+            for latest in executing:
+                await self._found(latest.user_id, latest.command_id)
 
-    async def _found(self, user_id: str, command_id: str) -> bool:
-        """Look at a command that was executing when the server stopped; whether an agent of it is gone."""
+    async def _found(self, user_id: str, command_id: str) -> None:
+        """Look at a command that was executing when the server, or a node, stopped."""
         async with self._turns.of(user_id):
             before = await self._own(user_id, command_id)
             after, now = before, self._clock.now_ms()
@@ -208,7 +208,6 @@ class CommandDesk:
                 else:
                     self._deadlines.watch(before, part)
             await self._work.settle(user_id, [Change(before, after)])
-            return after is not before
 
     def rest(self) -> None:
         """Look at nothing again: the server stops."""

@@ -111,6 +111,6 @@ class CachedQueues:
         """The user's oldest commands that are not finished."""
         return await self._inner.unfinished(user_id, limit, agent_id, status)
 
-    async def executing(self, limit: int) -> Sequence[Command]:
-        """Commands of any user that some agent is executing."""
-        return await self._inner.executing(limit)
+    async def executing(self, limit: int, after: Command | None = None) -> Sequence[Command]:
+        """The oldest commands that some agent is executing."""
+        return await self._inner.executing(limit, after)

@@ -63,8 +63,8 @@ class CommandStore(Protocol):
     ) -> Sequence[Command]:
         """The user's oldest commands that are not finished: at all, or for this agent, or with this status there."""
 
-    async def executing(self, limit: int) -> Sequence[Command]:
-        """Commands of any user that some agent is executing."""
+    async def executing(self, limit: int, after: Command | None = None) -> Sequence[Command]:
+        """The oldest commands of any user that some agent is executing; given one, those after it."""
 
     async def queues(self, user_id: str, agent_ids: Sequence[str]) -> Mapping[str, Queue]:
         """The queue of each of these agents."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
 from reference_impl.domain.queue import Queue, queue_of
@@ -149,13 +149,15 @@ class SqlCommands:
             matching = matching.where(parts.c.agent_id == agent_id)
         return await self._oldest(matching, limit)
 
-    async def executing(self, limit: int) -> Sequence[Command]:
-        """Commands of any user that some agent is executing."""
+    async def executing(self, limit: int, after: Command | None = None) -> Sequence[Command]:
+        """The oldest commands of any user that some agent is executing; given one, those after it."""
         running = CommandStatus.EXECUTING.value
-        return await self._oldest(select(parts.c.command_id).where(parts.c.status == running), limit)
+        return await self._oldest(select(parts.c.command_id).where(parts.c.status == running), limit, after)
 
-    async def _oldest(self, matching: Select[Any], limit: int) -> Sequence[Command]:
+    async def _oldest(self, matching: Select[Any], limit: int, after: Command | None = None) -> Sequence[Command]:
         chosen = _oldest_first(select(commands).where(commands.c.id.in_(matching))).limit(limit)
+        if after is not None:
+            chosen = chosen.where(tuple_(commands.c.number, commands.c.id) > (after.number, after.command_id))
         return await self._whole(await self._reads.rows(chosen))
 
     async def _whole(self, rows: Sequence[Any]) -> list[Command]:

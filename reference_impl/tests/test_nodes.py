@@ -19,6 +19,7 @@ from redis.asyncio import Redis
 
 from reference_impl.hub.bus import Entered, Entry, Outcome
 from reference_impl.hub.redis_bus import RedisBus
+from reference_impl.live import command_desk
 from reference_impl.nodes import private_redis
 from reference_impl.store.database import database_url, make_engine
 from reference_impl.store.fenced import FencedCommits, TurnLostError
@@ -199,6 +200,28 @@ async def test_dead_node_is_buried(database: str, bus_url: str) -> None:
         assert (await dashboard.until("AGENT_DISCONNECT"))["payload"]["agentId"] == "b1"
         assert (await dashboard.until("COMMAND_STATUS"))["payload"]["status"] == "FAILED"
         assert await statuses(a) == {"b1": "OFFLINE"}
+
+
+async def test_dead_nodes_timers_are_taken_over(database: str, bus_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each command that executes on an agent which is here keeps its time limit when the node that knew it dies."""
+    monkeypatch.setattr(command_desk, "AT_ONCE", 1)  # as many as there are, however few are looked at together
+    async with node(database, bus_url, "a") as a, elsewhere(database, bus_url, a.parts) as (process, b):
+        dashboard = await a.dashboard()
+        names = ("b1", "b2", "b3")
+        for name in names:
+            agent = await b.agent(name)
+            limit = {"timeLimitMs": 4000}
+            wish = {"content": "Look", "type": "NATURAL", "targetAgents": [name], "executionConstraints": limit}
+            command = (await a.rest("POST", "/commands", json=wish))[1]["data"]["id"]
+            await agent.until("COMMAND_REQUEST")
+            await agent.ask("COMMAND_ACK", {"commandId": command, "agentId": name, "status": "EXECUTING"})
+        for name in names:
+            await a.agent(name)
+        process.kill()
+        for _ in names:
+            while (told := (await dashboard.until("COMMAND_STATUS"))["payload"])["status"] != "FAILED":
+                pass
+            assert told["error"] != "Agent disconnected"
 
 
 async def test_node_that_comes_back_buries_its_former_life(database: str, bus_url: str) -> None:
