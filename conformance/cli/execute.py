@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
     from pathlib import Path
 
+    from conformance.contract.changes import Changes
     from conformance.engine.events import RunEvent
     from conformance.engine.result import Result
     from conformance.engine.run import Run
@@ -29,7 +30,8 @@ def execute(target: str | None, said: Mapping[str, Any], own: Sequence[Provocati
     """A whole run, with cases of one's own beside those of the rules; gives the exit code."""
     settings = settings_of(target, said)
     reports = [parse_report(option) for option in settings.get("report", [])]
-    return asyncio.run(_run(settings, reports, own)).exit_code
+    changes = _changes(settings)
+    return asyncio.run(_run(settings, reports, own, changes)).exit_code
 
 
 @asynccontextmanager
@@ -47,7 +49,22 @@ async def _target(settings: Mapping[str, Any]) -> AsyncIterator[Target]:
         yield found
 
 
-async def _run(settings: Mapping[str, Any], reports: Sequence[tuple[str, Path]], own: Sequence[Provocation]) -> Result:
+def _changes(settings: Mapping[str, Any]) -> Changes | None:
+    """What has changed in the contract, where somebody asks. Raises `TargetError`."""
+    if (since := settings.get("changed_since")) is None:
+        return None
+    from conformance.cli.changed import changed_since  # noqa: PLC0415 - few runs ask for it
+    from conformance.contract.load import contracts_dir  # noqa: PLC0415
+
+    return changed_since(contracts_dir(), since)
+
+
+async def _run(
+    settings: Mapping[str, Any],
+    reports: Sequence[tuple[str, Path]],
+    own: Sequence[Provocation],
+    changes: Changes | None = None,
+) -> Result:
     loading = asyncio.create_task(asyncio.to_thread(_load))
     async with _target(settings) as target:
         await loading
@@ -59,13 +76,21 @@ async def _run(settings: Mapping[str, Any], reports: Sequence[tuple[str, Path]],
         from conformance.rules import all_rules  # noqa: PLC0415
         from conformance.saved import save_failures  # noqa: PLC0415
 
+        generated = await asyncio.to_thread(_generated, settings, target, changes)
+        chosen = ""
+        if changes is not None:
+            from conformance.cli.changed import chosen_by  # noqa: PLC0415
+
+            chosen = chosen_by(settings["changed_since"], changes, len(generated))
         options = Options(
             level=target.level,
             only=settings.get("only", ""),
             seed=settings.get("seed", 0),
             max_time=settings.get("max_time", 300.0),
             fail_under=settings.get("fail_under", 0.0),
-            generated=(*own, *await asyncio.to_thread(_generated, settings, target)),
+            generated=(*own, *generated),
+            beside=changes.clauses if changes else frozenset(),
+            chosen=chosen,
         )
         run = Run(target, all_rules().values(), load_contract(), options)
         if options.only and not run.plan.cases and not run.plan.left_out:
@@ -84,8 +109,10 @@ async def _run(settings: Mapping[str, Any], reports: Sequence[tuple[str, Path]],
         return result
 
 
-def _generated(settings: Mapping[str, Any], target: Target) -> list[Provocation]:
+def _generated(settings: Mapping[str, Any], target: Target, changes: Changes | None) -> list[Provocation]:
     """The cases that are generated for this run. Raises `TargetError`."""
+    if changes is not None:
+        settings = {"effort": "quick", **settings}
     if not settings.get("effort") and not settings.get("corpus"):
         return []
     from conformance.contract import load_contract  # noqa: PLC0415 - see _load
@@ -95,7 +122,8 @@ def _generated(settings: Mapping[str, Any], target: Target) -> list[Provocation]
 
     wanted = {name: settings[name] for name in ("effort", "corpus", "seed", "max_time") if name in settings}
     try:
-        return list(generated(load_contract(), target, users=len(Keyring(target).users), **wanted))
+        users = len(Keyring(target).users)
+        return list(generated(load_contract(), target, users=users, changes=changes, **wanted))
     except (ScriptError, OSError) as error:
         raise TargetError(f"--corpus: {error}") from error
 

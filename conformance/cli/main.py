@@ -36,6 +36,13 @@ FailUnder = Annotated[
     float | None,
     typer.Option(min=0, max=100, help="Percent of operations, messages, keywords … below which a run is incomplete."),
 ]
+ChangedSince = Annotated[
+    str | None,
+    typer.Option(
+        metavar="REV",
+        help="Of the generated cases only those that the contract's change since this git revision touches.",
+    ),
+]
 Corpus = Annotated[str | None, typer.Option(metavar="DIR", help="Play the sequences kept there as well.")]
 Seed = Annotated[int | None, typer.Option(help="Same seed, same plan. [default: 0]")]
 MaxTime = Annotated[
@@ -76,6 +83,7 @@ def run(  # noqa: PLR0913, PLR0917 - one argument for each option
     seed: Seed = None,
     max_time: MaxTime = None,
     effort: Effort = None,
+    changed_since: ChangedSince = None,
     corpus: Corpus = None,
     fail_under: FailUnder = None,
     report: Report = None,

@@ -18,7 +18,7 @@ from conformance.contract.samples import Samples
 from conformance.contract.shapes import Shapes, Violation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Mapping
 
 
 class ContractError(Exception):
@@ -76,14 +76,26 @@ class Contract:
         raise KeyError(f"{cause} does not cause {message}")
 
 
-def _files(place: Path) -> Iterator[Path]:
-    yield from (place / name for name in ("clauses.yaml", "openapi.yaml", "asyncapi.yaml"))
-    yield from sorted((place / "schemas").rglob("*.json"))
+NAMES = ("clauses.yaml", "openapi.yaml", "asyncapi.yaml")
 
 
-def _read_yaml(path: Path) -> Any:
+def contract_files(place: Path) -> dict[str, bytes]:
+    """What the contract files in a directory hold, by their path below it. Raises `OSError`."""
+    paths = [*(place / name for name in NAMES), *sorted((place / "schemas").rglob("*.json"))]
+    return {path.relative_to(place).as_posix(): path.read_bytes() for path in paths}
+
+
+def documents(files: Mapping[str, bytes]) -> dict[str, Any]:
+    """What contract files say, by path. Raises `ValueError` and `yaml.YAMLError`."""
+    return {
+        name: orjson.loads(content) if name.endswith(".json") else _read_yaml(content)
+        for name, content in files.items()
+    }
+
+
+def _read_yaml(content: bytes) -> Any:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return yaml.load(path.read_bytes(), Loader=loader)  # noqa: S506 - the safe loader, in C where there is one
+    return yaml.load(content, Loader=loader)  # noqa: S506 - the safe loader, in C where there is one
 
 
 @lru_cache(maxsize=1)
@@ -91,16 +103,13 @@ def load_contract() -> Contract:
     """The contract that this installation carries. Raises `ContractError`."""
     place = contracts_dir()
     try:
-        files = {path.relative_to(place).as_posix(): path for path in _files(place)}
+        files = contract_files(place)
         digest = hashlib.sha256()
-        for name, path in files.items():
-            digest.update(name.encode() + b"\0" + path.read_bytes())
-        clauses, openapi, asyncapi = (_read_yaml(files[n]) for n in ("clauses.yaml", "openapi.yaml", "asyncapi.yaml"))
-        schemas = {
-            name.removeprefix("schemas/"): orjson.loads(path.read_bytes())
-            for name, path in files.items()
-            if name.startswith("schemas/")
-        }
+        for name, content in files.items():
+            digest.update(name.encode() + b"\0" + content)
+        said = documents(files)
+        clauses, openapi, asyncapi = (said[name] for name in NAMES)
+        schemas = {name.removeprefix("schemas/"): s for name, s in said.items() if name.startswith("schemas/")}
         return Contract(
             version=str(clauses["contract"]["version"]),
             digest=digest.hexdigest(),

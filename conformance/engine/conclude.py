@@ -76,6 +76,7 @@ def conclude(  # noqa: PLR0913 - the facts of a run, by name
     seconds: float,
     stopped: str = "",
     fail_under: float = 0.0,
+    chosen: str = "",
 ) -> Result:
     """The result of what was judged."""
     court = _Court(ledger, plan, target, level, cut=bool(stopped))
@@ -108,6 +109,7 @@ def conclude(  # noqa: PLR0913 - the facts of a run, by name
         problems=(*problems, *stalls),
         finished=tuple(ledger.finished),
         coverage=shares,
+        chosen=chosen,
     )
 
 

@@ -78,11 +78,13 @@ def make_plan(  # noqa: PLR0913 - the facts that decide, by name
     only: str = "",
     select: frozenset[str] | None = None,
     generated: Iterable[Provocation] = (),
+    beside: frozenset[str] = frozenset(),
 ) -> Plan:
     """The plan for a level. A rule is planned when the clause it is written for (its first) counts at that level.
 
     `select` names the cases that are wanted, where not all are: what was chosen by hand, one by one. `generated` are
-    provocations that belong to no rule: all rules judge them.
+    provocations that belong to no rule: all rules judge them. `beside` names clauses whose rules are planned as well,
+    whatever the level.
     Raises `TargetError` when the target withholds what no clause knows.
     """
     capabilities = {c.capability for c in contract.clauses.values() if c.capability}
@@ -94,7 +96,7 @@ def make_plan(  # noqa: PLR0913 - the facts that decide, by name
     wanting: set[str] = set()
     for rule in rules:
         clause = contract.clauses[rule.clauses[0]]
-        in_level = clause.core or level == "full"
+        in_level = clause.core or level == "full" or not beside.isdisjoint(rule.clauses)
         if not in_level or (clause.capability in target.withheld) or not _asked(rule, only):
             continue
         for provocation in rule.provocations:

@@ -72,6 +72,8 @@ class Result:
     finished: tuple[CaseFinished, ...] = field(default=(), repr=False)
     coverage: Mapping[str, Share] = field(default_factory=dict)
     """How much of the contract was reached: operations, answers, messages, fields, keywords, transitions."""
+    chosen: str = ""
+    """By what its cases were chosen, in a sentence, where not all were meant to run."""
 
     @property
     def exit_code(self) -> int:

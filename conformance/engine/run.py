@@ -73,6 +73,10 @@ class Options:
     """The percentage of each kind of coverage below which a run is incomplete."""
     generated: tuple[Provocation, ...] = ()
     """Provocations that belong to no rule: drawn, enumerated, or kept in a corpus."""
+    beside: frozenset[str] = frozenset()
+    """Clauses whose rules are planned as well, whatever the level."""
+    chosen: str = ""
+    """By what the cases were chosen, in a sentence, where not all are meant to run."""
 
 
 class Run:
@@ -107,6 +111,7 @@ class Run:
             only=self._options.only,
             select=self._options.select,
             generated=self._options.generated,
+            beside=self._options.beside,
         )
 
     def _offers(self) -> frozenset[str]:
@@ -161,6 +166,7 @@ class Run:
                 seconds=time.monotonic() - started,
                 stopped=self._stopped,
                 fail_under=self._options.fail_under,
+                chosen=self._options.chosen,
             )
         )
 

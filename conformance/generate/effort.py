@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from conformance.contract import Contract
+    from conformance.contract.changes import Changes
     from conformance.rule import Provocation
 
 PER_SECOND = 3.0
@@ -51,17 +52,36 @@ def generated(  # noqa: PLR0913 - the facts that decide, by name
     seed: int = 0,
     users: int = 1,
     max_time: float = 300.0,
+    changes: Changes | None = None,
 ) -> Iterator[Provocation]:
-    """The generated cases of a run: those of the corpus, then those drawn. Without an effort nothing is drawn."""
+    """The generated cases of a run: those of the corpus, then those drawn. Without an effort nothing is drawn.
+
+    With `changes`, of what is drawn only what a change of the contract touches.
+    """
     if corpus:
         yield from kept(Path(corpus))
     if effort:
-        yield from messages.cases(contract, target)
-        phases = EFFORTS[effort].requests
-        yield from rest_cases.cases(contract, target, phases=phases, seed=seed)
-        yield from rest_walks.walks(contract, target, count=EFFORTS[effort].walks, seed=seed)
-        count = EFFORTS[effort].sequences or int(max_time * PER_SECOND)
-        yield from drawn(contract, target, count=count, seed=seed, users=users)
+        most = EFFORTS[effort]
+        touched, causes = contract, None
+        if changes is not None and not changes.everything:
+            touched = _only(contract, changes)
+            causes = changes.provoking
+        yield from messages.cases(touched, target)
+        yield from rest_cases.cases(touched, target, phases=most.requests, seed=seed)
+        if touched.operations:
+            yield from rest_walks.walks(contract, target, count=most.walks, seed=seed)
+        count = most.sequences or int(max_time * PER_SECOND)
+        if causes is None or causes:
+            yield from drawn(contract, target, count=count, seed=seed, users=users, causes=causes)
+
+
+def _only(contract: Contract, changes: Changes) -> Contract:
+    """The contract as if it had no message and no operation but those that changed."""
+    return replace(
+        contract,
+        messages={name: m for name, m in contract.messages.items() if name in changes.messages},
+        operations={name: o for name, o in contract.operations.items() if name in changes.operations},
+    )
 
 
 def named(contract: Contract, case: str, seed: int) -> Provocation | None:

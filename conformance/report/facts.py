@@ -167,6 +167,11 @@ class Facts:
         parts = [self.result.level, self._reason(), self.target, seconds(self.result.seconds)]
         return " · ".join(parts)
 
+    @property
+    def chosen(self) -> str:
+        """By what the cases were chosen; empty where all of them were meant to run."""
+        return self.line(self.result.chosen, 2000)
+
     def _reason(self) -> str:
         tally, stopped = self.result.tally(), self.line(self.result.stopped, LONG)
         passed, total = tally["passed"], plural(sum(tally.values()), "clause")

@@ -25,6 +25,7 @@ def write(result: Result, redactor: Redactor) -> str:
 def document(result: Result, redactor: Redactor) -> dict[str, Any]:
     """The report as a JSON value."""
     facts = Facts(result, redactor)
+    chosen = {"chosen": facts.chosen} if facts.chosen else {}
     started = {"started_at": facts.started_at} if facts.started_at else {}
     return {
         "$schema": SCHEMA,
@@ -33,7 +34,7 @@ def document(result: Result, redactor: Redactor) -> dict[str, Any]:
         "target": {"url": facts.url, "name": facts.target},
         "contract": {"version": result.contract.version, "hash": result.contract.digest},
         "seed": result.seed,
-        "plan": {"planned": result.planned, "emitted": result.emitted},
+        "plan": {"planned": result.planned, "emitted": result.emitted, **chosen},
         **started,
         "duration_s": round(result.seconds, 3),
         "stopped": facts.line(result.stopped, 2000),

@@ -162,6 +162,8 @@ class Page:
 
     def lines(self) -> Iterable[Text]:
         """All of it."""
+        if self._facts.chosen:
+            yield from self._wrapped(self._facts.chosen, "", "dim")
         yield from self.failures()
         yield from self._beyond()
         yield from self.gaps()

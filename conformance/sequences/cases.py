@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from conformance.rule import Provocation
@@ -20,10 +21,23 @@ BUDGET = 20.0
 SIZE = 12
 """How many groups of steps a script has at most."""
 STOPPING = {"dashboard.emergency-stop", "rest.emergency-stop"}
+TRIED = 10
+"""How many are drawn for each one that is wanted, where only those with certain causes are."""
 
 
-def drawn(contract: Contract, target: Target, *, count: int, seed: int, users: int) -> Iterator[Provocation]:
-    """So many sequences from a seed; one in ten may stop everything, where the target allows it."""
+def drawn(  # noqa: PLR0913 - the facts of a draw, by name
+    contract: Contract,
+    target: Target,
+    *,
+    count: int,
+    seed: int,
+    users: int,
+    causes: frozenset[str] | None = None,
+) -> Iterator[Provocation]:
+    """So many sequences from a seed; one in ten may stop everything, where the target allows it.
+
+    With `causes`, the first of them in which one of these happens, and no others; that may be fewer.
+    """
     from conformance.sequences.draw import scripts  # noqa: PLC0415 - slow, and most runs do without
 
     withheld = frozenset(target.withheld)
@@ -33,14 +47,16 @@ def drawn(contract: Contract, target: Target, *, count: int, seed: int, users: i
             continue
         found = scripts(
             contract,
-            count=number,
+            count=number if causes is None else number * TRIED,
             size=SIZE,
             seed_=seed,
             users=min(users, 2),
             withheld=withheld,
             destructive=destructive,
         )
-        yield from (provocation_of(script, f"{kind}/{seed}-{n}") for n, script in enumerate(found, 1))
+        named = ((f"{kind}/{seed}-{n}", script) for n, script in enumerate(found, 1))
+        fitting = (one for one in named if causes is None or any(s["cause"] in causes for s in each_step(one[1])))
+        yield from (provocation_of(script, name) for name, script in islice(fitting, number))
 
 
 def provocation_of(script: Mapping[str, Any], name: str) -> Provocation:
