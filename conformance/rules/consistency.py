@@ -176,6 +176,20 @@ async def dashboards_open_at_a_loss(world: World) -> None:
     await _read_all(world, [a.id for a in agents])
 
 
+async def changes_just_after_a_snapshot(world: World) -> None:
+    """Each of several agents beats, for the last time, in the instant in which some dashboard got its snapshot."""
+    user = world.user()
+    agents = await asyncio.gather(*(user.agent() for _ in range(6)))
+    beats = []
+    for number, agent in enumerate(agents):
+        await user.dashboard()
+        beats.append(await agent.say_heartbeat(commandsProcessed=70 + number))
+    for agent, beat in zip(agents, beats, strict=True):
+        await user.rest.shows(agent.id, status="ONLINE", beat=beat)
+    await world.quiet()
+    await _read_all(world, [a.id for a in agents])
+
+
 async def _read_all(world: World, ids: list[str]) -> None:
     user = world.user()
     for agent_id in ids:
@@ -203,7 +217,11 @@ RULES = (
         check=disagreements,
         good=(agree, agree_on_lost),
         bad=(event_lost, snapshot_stale, older_event_after_snapshot),
-        cases=(coming_and_going_while_dashboards_open, dashboards_open_at_a_loss),
+        cases=(
+            coming_and_going_while_dashboards_open,
+            dashboards_open_at_a_loss,
+            changes_just_after_a_snapshot,
+        ),
     ),
     Rule(
         id="consistency.no-event-before-snapshot",
