@@ -129,7 +129,7 @@ def _given_up(t: Timeline, agent: Connection, before: float) -> float:
         for a in connections_of(t, agent.agent_id)
         if a.user == agent.user
         for f in a.sent
-        if f.type in {"AGENT_CONNECT", "AGENT_HEARTBEAT"} and f.at < before
+        if f.type in {"AGENT_CONNECT", "AGENT_HEARTBEAT"} and f.at < min(before, a.until)
     ]
     if not lives:
         return math.inf

@@ -19,6 +19,8 @@ REFUSED = 4
 COMMANDING = frozenset({"COMMAND_REQUEST", "COMMAND_CANCEL", "EMERGENCY_STOP"})
 RESTART = ("restarting", "restarted")
 """Notes between which the tester restarted the backend: what has a connection before has none after."""
+KEPT_WITHIN = 1.0
+"""Seconds in which REST must show what a heartbeat reported (x-conformance, agent.heartbeat)."""
 FLOOD = 0.1
 """Seconds between heartbeats below which a backend may tell several as one (STA-6)."""
 
@@ -237,6 +239,12 @@ def _commanding(t: Timeline, user: str | None) -> Iterator[Frame]:
 
 def _writes(t: Timeline) -> tuple[Exchange, ...]:
     return tuple(e for e in t.exchanges if e.method != "GET")
+
+
+def is_cut_short(t: Timeline, beat: Heartbeat) -> bool:
+    """Whether the backend was restarted before it had to show what a heartbeat reported (HB-2): it need not be kept."""
+    due = t.bound(beat.sent.at, KEPT_WITHIN)
+    return any(n.kind == RESTART[0] and beat.sent.at <= n.at < due for n in t.notes)
 
 
 def is_flood(beat: Heartbeat) -> bool:

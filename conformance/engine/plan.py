@@ -25,6 +25,7 @@ NEEDS: Mapping[str, str] = {
     "short-cancel-grace": "timings.cancel_grace of at most 5 s",
     "short-queue": "limits.queue_room of at most 100",
     "destructive": "permission for what harms a shared backend (allow.destructive in target.toml, or --destructive)",
+    "faults": "a target on this machine, or permission for what harms a shared backend (--destructive)",
     "load": "a target on this machine (load goes nowhere else)",
     "patience": "more time (--max-time 120)",
     "restart": "a way to restart the backend (command or restart in target.toml)",

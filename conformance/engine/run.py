@@ -128,6 +128,7 @@ class Run:
             "restart": target.can_restart,
             "kill": target.can_kill,
             "second-node": target.has_nodes,
+            "faults": target.is_loopback or target.destructive,
             "load": target.is_loopback,
             "patience": self._options.max_time >= PATIENT,
             "evidence": bool(target.evidence),

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from conformance.engine.result import signature
+from conformance.sequences.cases import provocation_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -42,7 +43,10 @@ class Shrinker:
     done: set[tuple[Any, ...]] = field(default_factory=set)
 
     async def smallest(self, first: Played, seconds: float) -> Played:
-        """The smallest play that still shows a breach which no case before this one showed; else the play itself."""
+        """The smallest play that still shows a breach which no case before this one showed; else the play itself.
+
+        Of what needs the user to itself, one edit after the other is tried.
+        """
         fresh = [s for f in first.findings if self.counts(f) and (s := signature(f)) not in self.done]
         if not fresh or len(self.done) >= MOST or seconds <= 0:
             return first
@@ -58,8 +62,9 @@ class Shrinker:
                 best = played
             return found
 
-        from conformance.sequences.shrink import shrink  # noqa: PLC0415 - only where something broke
+        from conformance.sequences.shrink import AT_ONCE, shrink  # noqa: PLC0415 - only where something broke
 
+        alone = provocation_of(first.script, "").alone
         if await fails(first.script):  # what does not show again is told as it was seen
-            await shrink(dict(first.script), fails, seconds=seconds)
+            await shrink(dict(first.script), fails, seconds=seconds, at_once=1 if alone else AT_ONCE)
         return best

@@ -127,23 +127,23 @@ def _passed_on(order: Order, t: Timeline) -> Iterator[Finding]:
     elif mine[0].at > t.bound(order.settled, WITHIN):
         late = f"{mine[0].at - order.settled:.2f} s later"
         yield Finding("AGENT_CONTROL came late", mine[0], "", expected, late, (order.where,))
-    elif len(mine) > _asked(t, order):
+    elif len(mine) > asked(t, order.reason):
         says = "an agent is told twice what was said once"
         yield Finding(says, mine[1], "", "AGENT_CONTROL once", len(mine), (order.where,))
     if not isinstance(order.reason, str) or len(order.reason) < 8:  # noqa: PLR2004 - short ones may be anybody's
         return
     for other in t.agents:
         for frame in other.of_kind("AGENT_CONTROL"):
-            if other.agent_id != order.agent_id and reason_of(frame) == order.reason and _asked(t, order) == 1:
+            if other.agent_id != order.agent_id and reason_of(frame) == order.reason and asked(t, order.reason) == 1:
                 says = "another agent is told what was meant for one: the wrong agent stops"
                 yield Finding(says, frame, "", f"only to {order.agent_id}", other.agent_id, (order.where,))
 
 
-def _asked(t: Timeline, order: Order) -> int:
+def asked(t: Timeline, reason: object) -> int:
     """How often the same was said to anybody."""
-    same = [s for s in controls(t) if s.sent.payload.get("reason") == order.reason]
-    same_rest = [e for e in t.exchanges if isinstance(e.request, dict) and e.request.get("reason") == order.reason]
-    bare = [e for e in t.exchanges if order.reason is None and e.operation in ACTIONS]
+    same = [s for s in controls(t) if s.sent.payload.get("reason") == reason]
+    same_rest = [e for e in t.exchanges if isinstance(e.request, dict) and e.request.get("reason") == reason]
+    bare = [e for e in t.exchanges if reason is None and e.operation in ACTIONS]
     return len(same) + len(same_rest) + len(bare)
 
 

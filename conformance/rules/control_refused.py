@@ -12,6 +12,7 @@ from conformance.rule import Finding, Rule, provocation
 from conformance.rules.control import (
     ACTIONS,
     NOT_FOUND,
+    asked,
     controls,
     reason_of,
     tells,
@@ -45,7 +46,7 @@ def reaches_nobody(s: Said, t: Timeline) -> Iterator[Finding]:
     what = "AGENT_CONTROL for an agent that is none of the user's"
     yield from refusal(s, t, what, "NOT_FOUND")
     reason = s.sent.payload.get("reason")
-    if isinstance(reason, str) and sum(x.sent.payload.get("reason") == reason for x in controls(t)) == 1:
+    if isinstance(reason, str) and asked(t, reason) == 1:
         for agent in t.agents:
             for frame in agent.of_kind("AGENT_CONTROL", after=s.sent.seq):
                 if reason_of(frame) == reason:
@@ -76,6 +77,13 @@ def for_nobody(s: Scene, code: str = "NOT_FOUND") -> None:
 
 def for_nobody_offline(s: Scene) -> None:
     for_nobody(s, "AGENT_OFFLINE")
+
+
+def refused_while_the_owner_says_the_same(s: Scene) -> None:
+    agent, bobs = s.agent("a1"), s.dashboard(user="bob")
+    refuses(bobs, tells(bobs, reason=""), "NOT_FOUND")
+    s.rest("POST", "/agents/a1/restart", 202, {"success": True, "data": {}}, request={"reason": ""})
+    agent.gets("AGENT_CONTROL", {"action": "RESTART", "reason": ""})
 
 
 def refused_and_done(s: Scene) -> None:
@@ -131,7 +139,7 @@ RULES = (
         judges="AGENT_CONTROL for another user's agent is refused as for an unknown one, and reaches nobody.",
         when=to_others,
         check=reaches_nobody,
-        good=(for_nobody,),
+        good=(for_nobody, refused_while_the_owner_says_the_same),
         bad=(for_nobody_offline, refused_and_done),
         cases=(told_by_a_stranger,),
     ),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from conformance import reading
 from conformance.rule import Finding, Rule
 from conformance.timeline import Frame
-from conformance.views import Heartbeat, Item, heartbeats, life_ends, reads, statuses
+from conformance.views import Heartbeat, Item, heartbeats, is_cut_short, life_ends, reads, statuses
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,6 +82,8 @@ def kept_beats(t: Timeline) -> Iterator[Kept]:
     """Each accepted heartbeat after which REST was read until it followed, or for longer than the bound."""
     beats = list(heartbeats(t))
     for beat in beats:
+        if is_cut_short(t, beat):
+            continue
         following = [b.sent.at for b in beats if b.agent_id == beat.agent_id and b.sent.seq > beat.sent.seq]
         end = min([*following, life_ends(t, beat.agent_id, beat.sent)])
         items = [i for i in reads(t, beat.agent) if i.where.seq > beat.answer.seq and i.where.at < end]
@@ -136,7 +138,7 @@ def advances(t: Timeline) -> Iterator[Advance]:
         items = [i for i in reads(t, beat.agent) if _unix(_time_of(i.value)) and "." in str(_time_of(i.value))]
         before = [i for i in items if i.where.seq < beat.sent.seq]
         after = [i for i in items if i.where.seq > beat.answer.seq]
-        if not before or not after:
+        if not before or not after or is_cut_short(t, beat):
             continue
         old = _time_of(before[-1].value)
         moved = next((i for i in after if _time_of(i.value) != old), None)
@@ -278,6 +280,28 @@ def an_hour_ahead(s: Scene) -> None:
     s.shows(s.row("a1", last_heartbeat="2025-10-09T09:53:20Z", last_metrics=s.metrics))
 
 
+def _killed(s: Scene, *, after: float) -> None:
+    agent, first = s.agent("a1"), "2025-10-09T08:53:20.100Z"
+    agent.heartbeats()
+    s.shows(s.row("a1", last_heartbeat=first, last_metrics=s.metrics))
+    s.wait(2)
+    agent.heartbeats(cpuUsage=99)
+    s.wait(after)
+    s.note("restarting", how="killed")
+    agent.closes(by="backend", code=None)
+    s.note("restarted")
+    s.wait(2)
+    s.shows(s.row("a1", status="OFFLINE", last_heartbeat=first, last_metrics=s.metrics))
+
+
+def killed_before_it_had_to_be_kept(s: Scene) -> None:
+    _killed(s, after=0.1)
+
+
+def forgotten_by_a_kill(s: Scene) -> None:
+    _killed(s, after=2)
+
+
 def refuses(s: Scene) -> None:
     agent = s.agent("a1")
     beat = agent.sends("AGENT_HEARTBEAT", {"agentId": "a1", "healthMetrics": s.health | {"cpuUsage": 101}})
@@ -358,8 +382,8 @@ RULES = (
         judges="After a heartbeat REST shows its metrics and its time within a second.",
         when=kept_beats,
         check=kept,
-        good=(followed,),
-        bad=(not_stored, cpu_zero, no_time, an_hour_ahead),
+        good=(followed, killed_before_it_had_to_be_kept),
+        bad=(not_stored, cpu_zero, no_time, an_hour_ahead, forgotten_by_a_kill),
         cases=(beats_and_reads,),
     ),
     Rule(

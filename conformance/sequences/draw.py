@@ -7,18 +7,21 @@ A script is plain JSON; `reports/script.schema.json` says its shape:
     steps    in order; {"together": [step, …]} happens at the same time
 
 A step names its actor, the cause in the contract's words, and what is done: `say` a message, `call` an operation,
-`leave` cleanly, `drop` the socket without a handshake. A value {"$agent": "agent-1"} stands for that agent's id;
+`leave` cleanly, `drop` the socket without a handshake, or a fault (`faults.py`). A value {"$agent": "agent-1"} stands
+for that agent's id;
 `$command`, `$new` (the id of a command to be), `$uuid`, `$subject` and `$token` likewise.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from conformance.generate.payloads import valid_payloads
+from conformance.sequences.faults import BACKEND, ENDS, FAULTS, FAULTY_ENDS, LATE, VANISHED, fault_step
 from conformance.sequences.model import LEFT, Cast, Model, Move
 
 if TYPE_CHECKING:
@@ -36,6 +39,8 @@ TOGETHER = (1, 1, 1, 1, 2, 2, 3)
 """How many actors act at the same time, by weight."""
 LEGAL = (True,) * 7 + (False,)
 """How often a forbidden move is tried, by weight."""
+FAULTY = (False,) * 3 + (True,)
+"""How often a connection breaks in a script in which they may, by weight."""
 NAMES = ("Ada", "Grace", "Edsger", "Barbara", "Alan", "Katherine", "Ёлка 🌲")
 CONTENTS = ("ls -la", "", "\r\n", "\x1b[31mred\x1b[0m", "émoji 🚀", "two\nlines\n", " ")
 
@@ -49,8 +54,13 @@ def scripts(  # noqa: PLR0913 - the facts of a draw, by name
     users: int = 2,
     withheld: frozenset[str] = frozenset(),
     destructive: bool = False,
+    faults: bool = False,
+    restarts: Sequence[str] = (),
 ) -> list[Script]:
-    """So many scripts of at most so many steps."""
+    """So many scripts of at most so many steps.
+
+    With `faults` connections break in every way; each script holds one of these `restarts`, if there are any.
+    """
     found: list[Script] = []
 
     @seed(seed_)
@@ -64,7 +74,8 @@ def scripts(  # noqa: PLR0913 - the facts of a draw, by name
     )
     @given(st.data())
     def collect(data: st.DataObject) -> None:
-        found.append(_Drawing(contract, data.draw, users, withheld, destructive=destructive).script(size))
+        drawing = _Drawing(contract, data.draw, users, withheld=withheld, destructive=destructive, faults=faults)
+        found.append(drawing.script(size, restarts))
 
     collect()
     return found[:count]
@@ -73,15 +84,7 @@ def scripts(  # noqa: PLR0913 - the facts of a draw, by name
 class _Drawing:
     """One script in the making."""
 
-    def __init__(
-        self,
-        contract: Contract,
-        draw: Callable[[Any], Any],
-        users: int,
-        withheld: frozenset[str],
-        *,
-        destructive: bool,
-    ) -> None:
+    def __init__(self, contract: Contract, draw: Callable[[Any], Any], users: int, **allowed: Any) -> None:
         self._contract = contract
         self._draw = draw
         agents = {f"agent-{n}": 0 for n in range(1, 1 + draw(st.integers(1, 3)))}
@@ -90,17 +93,24 @@ class _Drawing:
             agents[f"agent-{len(agents) + 1}"] = 1
             dashboards[f"dashboard-{len(dashboards) + 1}"] = 1
         used = 1 + max([*agents.values(), *dashboards.values()])
-        self._model = Model(contract, Cast(agents, dashboards, used), withheld, destructive)
+        self._model = Model(contract, Cast(agents, dashboards, used), **allowed)
+        self._model.faults = self._model.faults and draw(st.booleans())
+        self._ends = (*ENDS, *FAULTY_ENDS) if self._model.faults else ENDS
         self._made = 0
         self._announced: dict[str, dict[str, Any]] = {}
         """Agent → its last AGENT_CONNECT: what another one on the same connection may say is unspecified (CON-1)."""
 
-    def script(self, size: int) -> Script:
+    def script(self, size: int, restarts: Sequence[str]) -> Script:
         """Draw it: somebody watches and an agent is there, then whatever is possible."""
         cast = self._model.cast
         steps = [self._first("dashboard.init", "dashboard-1"), self._first("agent.connected", "agent-1")]
-        for _ in range(self._draw(st.integers(2, size))):
+        count = self._draw(st.integers(2, size))
+        restart = self._draw(st.integers(1, count)) if restarts else 0
+        for number in range(1, count + 1):
             steps += self._next()
+            if number == restart:
+                steps.append(self._restart(self._draw(st.sampled_from(restarts))))
+                steps += [self._first("dashboard.init", "dashboard-1"), self._first("agent.connected", "agent-1")]
         return {"format": FORMAT, "agents": dict(cast.agents), "dashboards": dict(cast.dashboards), "steps": steps}
 
     def _first(self, cause: str, actor: str) -> Step:
@@ -108,6 +118,10 @@ class _Drawing:
         step = self._step(move)
         self._model.take(move)
         return step
+
+    def _restart(self, cause: str) -> Step:
+        self._model.take(Move(cause, BACKEND))
+        return fault_step(cause, BACKEND, "")
 
     def _next(self) -> list[Step]:
         chosen: list[Move] = []
@@ -117,6 +131,7 @@ class _Drawing:
             open_ = [m for m in self._model.moves() if m.actor not in busy and m.legal == legal]
             if not open_:
                 continue
+            open_ = self._failing(open_) or open_
             cause = self._draw(st.sampled_from(sorted({m.cause for m in open_})))
             chosen.append(self._draw(st.sampled_from([m for m in open_ if m.cause == cause])))
         steps = [self._step(move) for move in chosen]
@@ -124,7 +139,19 @@ class _Drawing:
             self._model.take(move)
         return [{"together": steps}] if len(steps) > 1 else steps
 
+    def _failing(self, moves: Sequence[Move]) -> list[Move]:
+        """Mostly what comes of a half-open connection, where there is one; now and then another fault."""
+        begun = [m for m in moves if m.cause in {LATE, VANISHED} or m.actor in self._model.broken.silent]
+        if begun and self._draw(st.booleans()):
+            return begun
+        faults = [m for m in moves if m.cause in FAULTS]
+        return faults if faults and self._draw(st.sampled_from(FAULTY)) else []
+
     def _step(self, move: Move) -> Step:
+        if move.cause == LATE:
+            return {**self._step(replace(move, cause=move.says)), "cause": LATE, "on": "earlier"}
+        if move.cause in FAULTS:
+            return fault_step(move.cause, move.actor, move.says)
         head: Step = {"actor": move.actor, "cause": move.cause}
         on = {} if move.cause == LEFT else self._contract.causes[move.cause]["on"]
         if "message" in on:
@@ -142,7 +169,7 @@ class _Drawing:
             if operation.body:
                 step["body"] = self._body(operation.body, move)
             return step
-        return {**head, "do": self._draw(st.sampled_from(("leave", "drop")))}
+        return {**head, "do": self._draw(st.sampled_from(self._ends))}
 
     def _fit(self, payload: dict[str, Any], condition: Mapping[str, Any], base: str) -> None:
         name = condition["pointer"].removeprefix(base)

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from conformance.sequences.faults import FAULTS, HALF_OPEN, RESTARTS, VANISHED, Broken
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
@@ -46,6 +48,8 @@ class Move:
     """The command that it is about, or makes."""
     legal: bool = True
     """Whether the contract lets it succeed."""
+    says: str = ""
+    """For a fault: the type of the message that is repeated, or the cause that comes too late."""
 
 
 @dataclass(slots=True)
@@ -67,6 +71,8 @@ class Model:
     cast: Cast
     withheld: frozenset[str] = frozenset()
     destructive: bool = False
+    faults: bool = False
+    """Whether connections may break in more ways than by their end."""
     agents: dict[str, str] = field(init=False)
     """Agent → its state in the machine `agent`."""
     connected: set[str] = field(default_factory=set)
@@ -74,6 +80,7 @@ class Model:
     commands: dict[str, Command] = field(default_factory=dict)
     session: dict[str, int] = field(default_factory=dict)
     """Agent → the last sequence of its session output on this connection."""
+    broken: Broken = field(default_factory=Broken)
 
     def __post_init__(self) -> None:
         self.agents = dict.fromkeys(self.cast.agents, ABSENT)
@@ -92,6 +99,8 @@ class Model:
 
     def kind(self, move: Move) -> str:
         """The message type, the operation, or the word for an end, that a move consists of."""
+        if move.cause in FAULTS:
+            return "fault"
         on = self._on(move)
         return self.contract.messages[on["message"]].type if "message" in on else on.get("operation", "close")
 
@@ -113,6 +122,16 @@ class Model:
             elif "close" in on:
                 yield from (Move(name, actor, actor) for actor in sorted(self.connected))
         yield from (Move(LEFT, actor) for actor in sorted(self.ready))
+        if self.faults:
+            yield from self._failing()
+
+    def _failing(self) -> Iterator[Move]:
+        """What can break, all of it legal: the contract says what follows."""
+        busy: dict[str, list[str]] = {}
+        for name, command in self.commands.items():
+            busy.setdefault(command.agent, []).append(name)
+        for cause, actor, command_name, says in self.broken.possible(frozenset(self.connected | self.ready), busy):
+            yield Move(cause, actor, actor if actor in self.agents else "", command_name, says=says)
 
     def _saying(self, name: str, on: Mapping[str, Any]) -> Iterator[Move]:
         message = self.contract.messages[on["message"]]
@@ -125,6 +144,8 @@ class Model:
 
     def _is_in(self, actor: str, message: Message, state: str) -> bool:
         """Whether the actor's connection is in a state; AGENT_CONNECT opens a new one whenever it likes."""
+        if actor in self.broken.silent:
+            return message.type == "AGENT_CONNECT" and state == "opened"
         is_open = actor in self.connected or actor in self.ready
         return not is_open or message.type == "AGENT_CONNECT" if state == "opened" else is_open
 
@@ -192,16 +213,11 @@ class Model:
 
     def take(self, move: Move) -> None:
         """The world after a move."""
+        if move.cause in FAULTS:
+            self._break(move)
+            return
         kind = self.kind(move)
-        if kind == "AGENT_CONNECT":
-            self.connected.add(move.actor)
-            self.session[move.actor] = 0
-        elif kind == "DASHBOARD_INIT":
-            self.ready.add(move.actor)
-        elif kind == "close":
-            self.connected.discard(move.actor)
-            self.ready.discard(move.actor)
-            self._end(move.actor, {"EXECUTING": "FAILED"})
+        self._connect(move, kind)
         if not move.legal:
             return
         if move.agent:
@@ -219,6 +235,35 @@ class Model:
             for agent, user in self.cast.agents.items():
                 if user == self.user(move.actor):
                     self._end(agent, dict.fromkeys(("QUEUED", "EXECUTING"), "CANCELLED"))
+
+    def _connect(self, move: Move, kind: str) -> None:
+        """Who is connected after a move, legal or not."""
+        if "message" in self._on(move):
+            self.broken.speaks(move.actor, kind)
+        if kind == "AGENT_CONNECT":
+            self.connected.add(move.actor)
+            self.session[move.actor] = 0
+        elif kind == "DASHBOARD_INIT":
+            self.ready.add(move.actor)
+        elif kind == "close":
+            self.connected.discard(move.actor)
+            self.ready.discard(move.actor)
+            self.broken.ends(move.actor)
+            self._end(move.actor, {"EXECUTING": "FAILED"})
+
+    def _break(self, move: Move) -> None:
+        """The world after a fault: what is repeated, late or stalled changes nothing that decides what is possible."""
+        if move.cause == HALF_OPEN:
+            self.broken.silent.add(move.actor)
+        elif move.cause == VANISHED:
+            self.broken.earlier.discard(move.actor)
+        elif move.cause in RESTARTS:
+            for agent in self.connected:
+                self.agents[agent] = OFFLINE
+                self._end(agent, {"EXECUTING": "FAILED"})
+            self.connected.clear()
+            self.ready.clear()
+            self.broken.restart()
 
     def _end(self, agent: str, to: Mapping[str, str]) -> None:
         """What becomes of an agent's commands."""

@@ -6,7 +6,10 @@ import asyncio
 import uuid
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from conformance import reading
+from conformance.sequences.faults import BACKEND
 
 if TYPE_CHECKING:
     from conformance.sequences.draw import Script, Step
@@ -19,6 +22,10 @@ if TYPE_CHECKING:
 DELIVERY_SECONDS = 1.0
 FROM_AGENT = ("COMMAND_ACK", "COMMAND_COMPLETE")
 CREATED = 201
+STALL_SECONDS = 0.8
+"""How long an actor reads nothing; less than the contract gives for most events."""
+REPLACED_SECONDS = 1.0
+"""CON-4: within which a connection that was replaced is closed."""
 
 
 async def play(world: World, script: Script) -> None:
@@ -44,6 +51,10 @@ class _Stage:
         self._users: dict[str, int] = {**script["agents"], **script["dashboards"]}
         self._agents: dict[str, Agent] = {name: world.user(user).new_agent() for name, user in script["agents"].items()}
         self._links: dict[str, Link] = {}
+        self._earlier: dict[str, Link] = {}
+        """Agent → its half-open connection, once it has another one."""
+        self._said: dict[tuple[str, str], tuple[Link, str]] = {}
+        """Actor and type → where it said the last such message, and how that was sent."""
         self._commands: dict[str, str] = {}
         self._targets: dict[str, str] = {}
         """Command id → the name of its agent."""
@@ -57,7 +68,9 @@ class _Stage:
         """One step; what cannot be done any more, because a step before it failed, is noted and left out."""
         try:
             if "say" in step:
-                await self._say(step)
+                await (self._say_late(step) if "on" in step else self._say(step))
+            elif "repeat" in step:
+                await self._repeat(step)
             elif "call" in step:
                 await self._call(step)
             else:
@@ -76,9 +89,29 @@ class _Stage:
         if kind in FROM_AGENT and self._targets.get(payload["commandId"]) == actor:
             await self._delivered(link, payload["commandId"])
         sent = await link.send(kind, payload)
+        self._said[actor, kind] = (link, orjson.dumps(sent.value).decode())
         answer = await self._answered(actor, link, sent)
         if "makes" in step and answer is not None and answer.kind == "ACK":
             self._make(step, answer.payload.get("commandId"))
+
+    async def _repeat(self, step: Step) -> None:
+        """The last message of a type once more: byte for byte, but for the id where it would be there twice."""
+        actor, kind = step["actor"], step["repeat"]
+        link, said = self._links.get(actor), self._said.get((actor, kind))
+        if said is None or link is None or not link.is_open:
+            raise UnknownError(f"{actor} has nothing to repeat")
+        where, text = said
+        value = orjson.loads(text)
+        again = await (link.send(kind, value["payload"]) if where is link else link.send_text(text, value=value))
+        await self._answered(actor, link, again)
+
+    async def _say_late(self, step: Step) -> None:
+        """What comes through on a connection that was replaced, once the backend has closed it."""
+        link = self._earlier.get(step["actor"])
+        if link is None or await link.ended(REPLACED_SECONDS) is None:
+            raise UnknownError(f"no connection of {step['actor']} was replaced")
+        if not await link.send_late(step["say"], self._resolved(step["payload"])):
+            raise UnknownError("the connection that was replaced is gone")
 
     def _make(self, step: Step, command: Any) -> None:
         """A step has made a command."""
@@ -94,6 +127,8 @@ class _Stage:
         again = step["cause"] in {"agent.connected-again", "dashboard.init-again"}
         if again and link is not None and link.is_open:
             return
+        if role == "agent" and link is not None and link.is_silent:
+            self._earlier[actor] = link
         self._links[actor] = await user.socket(role)
 
     async def _answered(self, actor: str, link: Link, sent: Frame) -> Frame | None:
@@ -138,10 +173,27 @@ class _Stage:
             self._make(step, (reading.one(answer.value) or {}).get("id"))
 
     async def _end(self, step: Step) -> None:
-        link = self._links.get(step["actor"])
-        if link is None or not link.is_open:
+        """What happens to an actor's socket, or to the backend."""
+        what = step["do"]
+        if step["actor"] == BACKEND:
+            await self._world.restart(kill=what == "kill")
+            return
+        link = (self._earlier if "on" in step else self._links).get(step["actor"])
+        if link is None or not (link.is_there or "on" in step):
             raise UnknownError(f"{step['actor']} has no connection")
-        await (link.close() if step["do"] == "leave" else link.drop())
+        match what:
+            case "leave" if link.is_open:
+                await link.close()
+            case "cut" if link.is_open:
+                await link.cut()
+            case "reset":
+                await link.reset()
+            case "half-open":
+                link.fall_silent()
+            case "stall":
+                link.stall(STALL_SECONDS)
+            case _:
+                await link.drop()
 
     def _resolved(self, value: Any) -> Any:
         """The value with every reference in it replaced."""

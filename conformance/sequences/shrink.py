@@ -26,19 +26,24 @@ TRIES = 3
 SECONDS = 30.0
 
 
-async def shrink(script: Script, fails: Fails, *, seconds: float = SECONDS, tries: int = TRIES) -> Script:
-    """The smallest script found in time for which `fails` still says yes; the script itself where none is smaller."""
+async def shrink(
+    script: Script, fails: Fails, *, seconds: float = SECONDS, tries: int = TRIES, at_once: int = AT_ONCE
+) -> Script:
+    """The smallest script found in time for which `fails` still says yes; the script itself where none is smaller.
+
+    So many are tried at once: one, where they would disturb one another.
+    """
     end = time.monotonic() + seconds
     smallest = script
     for edits in (_without_chunks, _without_members, _in_turn, _plainer):
         found: Script | None = smallest
         while found is not None and time.monotonic() < end:
-            found = await _first(edits(smallest), fails, tries, end)
+            found = await _first(edits(smallest), fails, tries, end, at_once)
             smallest = found or smallest
     return _without_idle_actors(smallest)
 
 
-async def _first(candidates: Iterator[Script], fails: Fails, tries: int, end: float) -> Script | None:
+async def _first(candidates: Iterator[Script], fails: Fails, tries: int, end: float, at_once: int) -> Script | None:
     """The first candidate, in order, that fails; some are tried at the same time."""
 
     async def still(candidate: Script) -> bool:
@@ -52,7 +57,7 @@ async def _first(candidates: Iterator[Script], fails: Fails, tries: int, end: fl
     batch: list[Script] = []
     for candidate in candidates:
         batch.append(candidate)
-        if len(batch) == AT_ONCE:
+        if len(batch) == at_once:
             if (found := await _of_batch(batch, still)) is not None:
                 return found
             batch = []

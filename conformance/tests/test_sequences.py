@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -91,6 +92,22 @@ async def test_a_script_is_shrunk_to_the_steps_that_still_break() -> None:
     assert [s["cause"] for s in smallest["steps"]] == ["first", "second"]
     assert (size(smallest), smallest["dashboards"]) == (2, {})
     assert smallest["steps"][1]["payload"] == {}
+
+
+async def test_what_would_disturb_others_is_tried_one_by_one() -> None:
+    """Restarts, and what stops everything, are never tried beside one another."""
+    running: list[int] = []
+
+    async def fails(candidate: dict[str, Any]) -> bool:
+        running.append(1)
+        assert len(running) == 1
+        await asyncio.sleep(0)
+        running.pop()
+        return any(s["cause"] == "wanted" for s in each_step(candidate))
+
+    whole = script(*[step("agent.ping", n=n) for n in range(5)], step("wanted"))
+    smallest = await shrink(whole, fails, at_once=1)
+    assert [s["cause"] for s in smallest["steps"]] == ["wanted"]
 
 
 async def test_a_failure_that_comes_and_goes_is_shrunk_too() -> None:

@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import orjson
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
 from conformance.rim import as_json
 from conformance.timeline import MISSING, VALID, Closed, Frame, Opened
 from conformance.world.rest import failure_of
+from conformance.world.wire import Wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from websockets.frames import Close
 
     from conformance.world.recorder import Recorder
     from conformance.world.site import Site
@@ -49,7 +52,9 @@ class Link:
         self.sums_above: int | None = None
         """Bytes above which a frame is only counted in a note: the timeline has no room for what is poured."""
         self.closed: Closed | None = None
-        self._socket: ClientConnection | None = None
+        self._socket: Wire | None = None
+        self.is_silent = False
+        """Whether its peer answers nothing any more."""
         self._reader: asyncio.Task[None] | None = None
         self._news = asyncio.Event()
         self._count = 0
@@ -57,6 +62,11 @@ class Link:
     @property
     def is_open(self) -> bool:
         """Whether frames can still be sent."""
+        return self.is_there and not self.is_silent
+
+    @property
+    def is_there(self) -> bool:
+        """Whether nobody has ended it, though its peer may have fallen silent."""
         return self._socket is not None and self.closed is None
 
     async def open(  # noqa: PLR0913 - each is a part of a handshake
@@ -87,8 +97,9 @@ class Link:
         )
         at, failure = self._recorder.now, ""
         try:
-            self._socket = await _Handshake(
+            socket = await _Handshake(
                 url,
+                create_connection=Wire,
                 additional_headers=sent,
                 compression=None,
                 max_size=MAX_FRAME,
@@ -99,6 +110,8 @@ class Link:
                 proxy=None,
                 user_agent_header="onsembl-conformance",
             )
+            assert isinstance(socket, Wire)  # noqa: S101 - asked for above
+            self._socket = socket
             self.status = 101
         except InvalidStatus as refusal:
             self.status = refusal.response.status_code
@@ -120,7 +133,7 @@ class Link:
         if self._socket is not None:
             self._reader = asyncio.create_task(self._read(self._socket), name=f"read {self.name}")
 
-    async def _read(self, ws: ClientConnection) -> None:
+    async def _read(self, ws: Wire) -> None:
         try:
             while not self._recorder.full:
                 self._take(await ws.recv())
@@ -158,7 +171,7 @@ class Link:
         self.frames += frames
         self._news.set()
         for frame in frames:
-            if frame.type == "PING":
+            if frame.type == "PING" and not self.is_silent:
                 echo = {k: frame.payload[k] for k in ("timestamp", "sequence") if k in frame.payload}
                 self._pong = asyncio.create_task(self.send("PONG", echo))
 
@@ -168,7 +181,7 @@ class Link:
         message = {
             "type": kind,
             "id": f"{self.name}.{self._count}",
-            "timestamp": int(time.time() * 1000),
+            "timestamp": _now(),
             "payload": {} if payload is None else payload,
         } | envelope
         message = {k: v for k, v in message.items() if v is not ...}
@@ -257,7 +270,7 @@ class Link:
         """The end of the socket, if it comes in time."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within + self._site.terms.slack):
-                while self.is_open:
+                while self.is_there:
                     self._news.clear()
                     await self._news.wait()
         return self.closed
@@ -267,7 +280,7 @@ class Link:
         if not self.is_open or not self._site.answers_ping:
             return
         number = self._count + 1
-        ping = await self.send("PING", {"timestamp": int(time.time() * 1000), "sequence": number})
+        ping = await self.send("PING", {"timestamp": _now(), "sequence": number})
         await self.answer(ping, "PONG", within=2.0, expected=False)
 
     async def outcome(self, sent: Frame, *kinds: str, within: float = CONTRACT_SECONDS) -> None:
@@ -295,12 +308,64 @@ class Link:
 
     async def drop(self) -> None:
         """A cut without a handshake, as a crashed process leaves it."""
-        if self._socket is not None and self.closed is None:
-            self._close("fault", None)
+        if self._socket is not None:
+            if self.closed is None:
+                self._close("fault", None)
             self._socket.transport.abort()
         await self._finish()
+
+    async def reset(self) -> None:
+        """A cut by RST, as a host leaves it that knows nothing of the connection any more."""
+        if self._socket is not None and self.closed is None:
+            self._close("fault", None)
+            self._socket.reset()
+        await self._finish()
+
+    async def cut(self) -> None:
+        """A cut in the middle of a frame: half of a message is never a message."""
+        if self._socket is not None and self.closed is None:
+            half = {"type": "PING", "id": f"{self.name}.half", "timestamp": 0, "payload": {"timestamp": 0}}
+            self._recorder.note("half-a-frame", connection=self.name)
+            self._close("fault", None)
+            self._socket.cut(orjson.dumps(half).decode())
+        await self._finish()
+
+    def fall_silent(self) -> None:
+        """From now on the peer answers nothing, says nothing and ends nothing: the line stands half open."""
+        if self._socket is not None and self.is_open:
+            self.is_silent = True
+            self._recorder.note("silent", connection=self.name)
+            self._socket.fall_silent(self._told_to_end)
+
+    def _told_to_end(self, close: Close | None) -> None:
+        if self.closed is None:
+            self._close("backend", close.code if close else None, close.reason if close else "")
+        self._news.set()
+
+    async def send_late(self, kind: str, payload: Any) -> bool:
+        """What a silent peer had still to say, whatever has become of its connection; says whether it left."""
+        if self._socket is None:
+            return False
+        self._count += 1
+        message = {"type": kind, "id": f"{self.name}.{self._count}", "timestamp": _now(), "payload": payload}
+        text = orjson.dumps(message).decode()
+        if not self._socket.write_past(text):
+            return False
+        self._recorder.add(Frame, connection=self.name, direction="to_server", text=text[:2000], value=message)
+        return True
+
+    def stall(self, seconds: float) -> None:
+        """Reads nothing for so long: what comes late by it is no backend's fault, and so is noted as a pause."""
+        if self._socket is not None and self.is_open:
+            self._recorder.note("stalled", connection=self.name, seconds=seconds)
+            self._socket.stall(seconds, lambda: self._recorder.note("lag", seconds=seconds, connection=self.name))
 
     async def _finish(self) -> None:
         if self._reader is not None:
             await asyncio.wait([self._reader], timeout=2.0)
             self._reader.cancel()
+
+
+def _now() -> int:
+    """Milliseconds since 1970."""
+    return int(time.time() * 1000)

@@ -97,7 +97,7 @@ class World:
             if held is None:
                 raise HeldError("nobody knows how")  # noqa: TRY301 - told like all else that hinders it
             await held.restart(kill=kill)
-            ends = await asyncio.gather(*(link.ended(GONE_SECONDS) for link in self._links if link.is_open))
+            ends = await asyncio.gather(*(link.ended(GONE_SECONDS) for link in self._links if link.is_there))
             await held.ready()
         except HeldError as error:
             self.recorder.note("unmet", waited_for="a restart", connection=f"the target: {error}")
@@ -232,7 +232,7 @@ class World:
             task.cancel()
         for aside in self._asides:
             aside.close()
-        await asyncio.gather(*(link.close() for link in self._links if link.is_open))
+        await asyncio.gather(*(link.close() if link.is_open else link.drop() for link in self._links))
 
     def timeline(self) -> Timeline:
         """What this case has recorded so far."""
