@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from conformance.command_orders import accepted
-from conformance.command_scene import ONE, accepts, asks, refuses, takes, told
+from conformance.command_scene import ONE, accepts, asks, refuses, resource, takes, told
 from conformance.command_views import stops
 from conformance.dialogue import Said
 from conformance.resources import follows_schema
@@ -159,15 +159,21 @@ def tells_of_it(s: Scene, dashboard: Socket, reason: str | None = None, agents: 
     return dashboard.gets("EMERGENCY_STOP", {"triggeredBy": "alice", "reason": reason, **counted})
 
 
-def before_it(s: Scene) -> tuple[Socket, Socket, Socket]:
+def before_it(s: Scene, *executing: dict[str, Any]) -> tuple[Socket, Socket, Socket]:
     """Alice with an agent, a command and a dashboard, bob with a dashboard; and what her lists say."""
     agent, dashboard, bobs = s.agent("a1"), s.dashboard(), s.dashboard(user="bob")
     asks(dashboard)
     takes(agent)
+    rows: dict[str, list[dict[str, Any]]] = {
+        "ONLINE": [s.row("a1")],
+        "QUEUED": [resource(ONE)],
+        "EXECUTING": list(executing),
+    }
     for status in TOTALS:
-        path = "/agents" if status in TOTALS[:2] else "/commands"
-        page = {"total": int(status in {"ONLINE", "QUEUED"}), "limit": 50, "offset": 0}
-        s.rest("GET", path, 200, {"success": True, "data": [], "pagination": page}, query={"status": status})
+        path, found = "/agents" if status in TOTALS[:2] else "/commands", rows.get(status, [])
+        page = {"total": len(found), "limit": 100, "offset": 0}
+        query = {"status": status, "limit": "100"}
+        s.rest("GET", path, 200, {"success": True, "data": found, "pagination": page}, query=query)
     return agent, dashboard, bobs
 
 
@@ -272,7 +278,8 @@ async def the_red_button(world: World) -> None:
         await dashboard.sees_command(done, "COMPLETED")
         await world.quiet()
         for status in TOTALS:
-            await user.rest.get("/agents" if status in TOTALS[:2] else "/commands", query={"status": status})
+            path = "/agents" if status in TOTALS[:2] else "/commands"
+            await user.rest.get(path, query={"status": status, "limit": "100"})
         before = user.last
         if way == "socket":
             await dashboard.emergency_stop(reason="Smoke in the server room")

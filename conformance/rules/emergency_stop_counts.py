@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from conformance import reading
-from conformance.command_scene import accepts
+from conformance.command_scene import TWO, accepts, resource, told
 from conformance.rest_views import judged
 from conformance.rule import Finding, Rule
 from conformance.rules.emergency_stop import (
@@ -38,6 +38,8 @@ class Count(NamedTuple):
     value: dict[str, Any]
     agents: int
     commands: int
+    doubtful: int
+    """How many of these may be for several agents, one of which has failed: they end as FAILED and do not count."""
     evidence: tuple[Exchange, ...]
 
 
@@ -48,13 +50,13 @@ def counts(t: Timeline) -> Iterator[Count]:
             continue
         agents = sum(_total(seen[name]) for name in TOTALS[:2])
         commands = sum(_total(seen[name]) for name in TOTALS[2:])
-        evidence = tuple(seen.values())
+        told = (agents, commands, sum(_doubtful(seen[name]) for name in TOTALS[2:]), tuple(seen.values()))
         if isinstance(stop.by, Exchange) and (data := reading.one(stop.by.value)) is not None:
-            yield Count(stop, stop.by, "/data", data, agents, commands, evidence)
+            yield Count(stop, stop.by, "/data", data, *told)
         for dashboard in t.dashboards_of(stop.user):
             frames = [f for f in dashboard.of_kind("EMERGENCY_STOP") if f.at >= stop.where.at]
             if frames and frames[0].payload.get("reason") == stop.reason:
-                yield Count(stop, frames[0], "/payload", frames[0].payload, agents, commands, evidence)
+                yield Count(stop, frames[0], "/payload", frames[0].payload, *told)
 
 
 def _totals(t: Timeline, stop: Stop) -> dict[str, Exchange] | None:
@@ -72,7 +74,20 @@ def _totals(t: Timeline, stop: Stop) -> dict[str, Exchange] | None:
     sent = [f.at for c in t.connections if c.user == stop.user for f in c.sent if f.type not in {"PING", "PONG"}]
     wrote = [e.at for e in t.exchanges if e.user == stop.user and e.method != "GET"]
     busy = any(since < at < stop.where.at for at in (*sent, *wrote))
-    return None if busy else seen
+    return None if busy or any(since < at < stop.settled for at in _endings(t, stop.user)) else seen
+
+
+def _endings(t: Timeline, user: str) -> Iterator[float]:
+    """When dashboards were told that something ended by itself: no emergency stop completes or fails a command."""
+    for dashboard in t.dashboards_of(user):
+        for frame in dashboard.of_kind("AGENT_DISCONNECT", "COMMAND_STATUS"):
+            if frame.kind == "AGENT_DISCONNECT" or reading.status(frame.payload) in {"COMPLETED", "FAILED"}:
+                yield frame.at
+
+
+def _doubtful(e: Exchange) -> int:
+    rows = [r for r in reading.rows(e.value) or [] if isinstance(r, dict)]
+    return _total(e) - len(rows) + sum(r.get("broadcast") is True or len(r.get("targetAgents") or []) > 1 for r in rows)
 
 
 def _total(e: Exchange) -> int:
@@ -83,18 +98,26 @@ def _total(e: Exchange) -> int:
 
 def true_counts(count: Count, _t: Timeline) -> Iterator[Finding]:
     """AgentsStopped and commandsCancelled are what there was."""
-    for name, wanted in (("agentsStopped", count.agents), ("commandsCancelled", count.commands)):
+    for name, most, less in (("agentsStopped", count.agents, 0), ("commandsCancelled", count.commands, count.doubtful)):
         got = count.value.get(name, "nothing")
-        if got != wanted:
-            says = f"{name} of an emergency stop is not true"
-            yield Finding(
-                says,
-                count.where,
-                f"{count.pointer}/{name}",
-                f"{wanted}, as the lists before it say",
-                got,
-                count.evidence,
-            )
+        if got not in range(most - less, most + 1):
+            says = f"{name} of an emergency stop is not true: the page tells its user a wrong number"
+            expected = f"{f'{most - less} to ' if less else ''}{most}, as the lists before it say"
+            yield Finding(says, count.where, f"{count.pointer}/{name}", expected, got, count.evidence)
+
+
+def one_had_failed(s: Scene) -> None:
+    agent, dashboard, _ = before_it(s, resource(TWO, "EXECUTING", targetAgents=["a1", "a2"]))
+    accepts(dashboard, stops_all(dashboard, "Fire"))
+    agent.gets("AGENT_CONTROL", {"action": "STOP", "reason": "Fire"})
+    told(dashboard, "CANCELLED")
+    tells_of_it(s, dashboard, "Fire")
+
+
+def one_too_many(s: Scene) -> None:
+    _, dashboard, _ = before_it(s, resource(TWO, "EXECUTING", targetAgents=["a1", "a2"]))
+    accepts(dashboard, stops_all(dashboard))
+    tells_of_it(s, dashboard, commands=3)
 
 
 def zeros(s: Scene) -> None:
@@ -110,8 +133,8 @@ RULES = (
         judges="agentsStopped and commandsCancelled are the connected agents and unfinished commands there were.",
         when=counts,
         check=true_counts,
-        good=(all_stopped, all_stopped_over_rest),
-        bad=(zeros,),
+        good=(all_stopped, all_stopped_over_rest, one_had_failed),
+        bad=(zeros, one_too_many),
         cases=(the_red_button,),
     ),
 )
