@@ -81,6 +81,13 @@ def code(value: object) -> object:
     return value.get("code") if isinstance(value, dict) else None
 
 
+def outcome(e: Exchange) -> int | str:
+    """What became of a request that should have been served: the status, and what a failure says of its reason."""
+    if not is_failure(e.value):
+        return e.status
+    return " ".join(str(part) for part in (e.status, e.value.get("code"), e.value["error"]) if part)[:160]
+
+
 def agent_of(e: Exchange) -> str | None:
     """The agent that a path names."""
     parts = e.path.split("/")

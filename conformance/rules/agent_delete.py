@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from conformance import reading
-from conformance.rest_views import agent_of, judged, last_connection, own_rows
+from conformance.rest_views import agent_of, judged, last_connection, outcome, own_rows
 from conformance.rule import Finding, Rule
 from conformance.views import causes, items_of
 
@@ -83,7 +83,7 @@ def deleted(deletion: Deletion, t: Timeline) -> Iterator[Finding]:
                 yield Finding("a refused deletion deleted the agent", x, "", "the agent as before", x.status, (e,))
         return
     if e.status != NO_CONTENT:
-        yield Finding("an agent without a connection cannot be deleted", e, "", "204", e.status, (agent.opened,))
+        yield Finding("an agent without a connection cannot be deleted", e, "", "204", outcome(e), (agent.opened,))
         return
     for x in looks:
         if x.status != NOT_FOUND:

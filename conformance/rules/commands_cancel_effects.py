@@ -53,7 +53,7 @@ def passed_on(t: Timeline) -> Iterator[Passed]:
 
 def agent_hears(p: Passed, t: Timeline) -> Iterator[Finding]:
     """COMMAND_CANCEL within a second if it has the command, else none."""
-    expected = f"COMMAND_CANCEL to the agent within {WITHIN:g} s"
+    expected = f"COMMAND_CANCEL to {p.agent.agent_id} within {WITHIN:g} s"
     after = [f for f in p.frames if f.at >= p.cause.at]
     if p.delivered is None and p.frames and not p.task.deliveries:
         says = "an agent is told to cancel a command that it never got"

@@ -200,7 +200,7 @@ def once(turn: Turn, _t: Timeline) -> Iterator[Finding]:
     if not frames:
         says = "an accepted command is not delivered although its agent is there and has nothing to do"
         got = f"nothing in {until - since:.1f} s"
-        yield Finding(says, task.order.cause, "", "COMMAND_REQUEST to the agent", got, (agent.opened,))
+        yield Finding(says, task.order.cause, "", f"COMMAND_REQUEST to {agent.agent_id}", got, (agent.opened,))
     elif len(frames) > 1:
         says = "a command was delivered twice on one connection: it runs twice"
         yield Finding(says, frames[1], "", "one COMMAND_REQUEST on each connection", len(frames), (frames[0],))

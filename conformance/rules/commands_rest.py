@@ -9,7 +9,7 @@ from conformance.command_orders import limits_in
 from conformance.command_scene import CONTENT, ONE, creates, lists, resource, shows
 from conformance.command_views import Reading, resources
 from conformance.resources import follows_schema
-from conformance.rest_views import code, is_failure, is_plain_json, judged
+from conformance.rest_views import code, is_failure, is_plain_json, judged, outcome
 from conformance.rule import Finding, Rule
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def created(e: Exchange, _t: Timeline) -> Iterator[Finding]:
         return
     made = reading.one(e.value)
     if e.status != CREATED or made is None:
-        yield Finding("a right POST /commands does not create a command", e, "", "201 with the Command", e.status)
+        yield Finding("a right POST /commands does not create a command", e, "", "201 with the Command", outcome(e))
         return
     asked: dict[str, Any] = e.request
     broadcast = asked.get("broadcast") is True

@@ -51,7 +51,14 @@ def reaches_all(b: Broadcast, _t: Timeline) -> Iterator[Finding]:
     order, agent = b
     if not any(reading.command_id(f.payload) == order.id for f in agent.of_kind("COMMAND_REQUEST")):
         says = "a broadcast did not reach an agent that was there"
-        yield Finding(says, order.cause, "", "COMMAND_REQUEST to every agent", "nothing", (agent.opened,))
+        yield Finding(
+            says,
+            order.cause,
+            "",
+            f"COMMAND_REQUEST to every agent, {agent.agent_id} among them",
+            "nothing",
+            (agent.opened,),
+        )
     made = reading.one(getattr(order.cause, "value", None)) or {}
     targets = made.get("targetAgents")
     if isinstance(targets, list) and targets and agent.agent_id not in targets:

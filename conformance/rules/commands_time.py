@@ -79,7 +79,8 @@ def limit_kept(one: Timed, t: Timeline) -> Iterator[Finding]:
     if one.agent.until > due and (not one.heard or one.heard[0].at > due):
         says = "the agent is not told to give up a command that has passed its time limit"
         got = f"{one.heard[0].at - due:.2f} s too late" if one.heard else "none"
-        yield Finding(says, one.task.order.cause, "", "COMMAND_CANCEL to the agent", got, (one.began.cause,))
+        expected = f"COMMAND_CANCEL to {one.task.agent_id}"
+        yield Finding(says, one.task.order.cause, "", expected, got, (one.began.cause,))
 
 
 def grace_kept(one: Timed, t: Timeline) -> Iterator[Finding]:

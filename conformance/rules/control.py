@@ -8,7 +8,7 @@ from conformance.command_orders import accepted
 from conformance.command_scene import accepts, refuses
 from conformance.dialogue import Said, is_valid, refusal, said
 from conformance.resources import follows_schema
-from conformance.rest_views import agent_of, judged, last_connection
+from conformance.rest_views import agent_of, judged, last_connection, outcome
 from conformance.rule import Finding, Rule
 from conformance.timeline import Exchange
 from conformance.views import losses
@@ -108,7 +108,7 @@ def obeyed(order: Order, t: Timeline) -> Iterator[Finding]:
         got = order.by.answers[0].payload.get("code", order.by.answers[0].type) if order.by.answers else "nothing"
         yield Finding(f"{order.action} for a connected agent is not accepted", order.where, "", "ACK", got)
     elif isinstance(order.by, Exchange) and order.by.status != ACCEPTED:
-        yield Finding(f"{order.action} of a connected agent is not accepted", order.by, "", "202", order.by.status)
+        yield Finding(f"{order.action} of a connected agent is not accepted", order.by, "", "202", outcome(order.by))
     else:
         yield from _passed_on(order, t)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from conformance.resources import data_of
-from conformance.rest_views import is_plain_json, judged
+from conformance.rest_views import is_plain_json, judged, outcome
 from conformance.rule import Finding, Rule, provocation
 from conformance.rules.device_grant import (
     Grant,
@@ -67,7 +67,7 @@ def confirmed(c: Confirmation, t: Timeline) -> Iterator[Finding]:
         return
     if c.e.status != OK:
         says = "a user code that was just given cannot be confirmed: the command line cannot sign in"
-        yield Finding(says, c.e, "", "200", c.e.status, (c.grant.begun,))
+        yield Finding(says, c.e, "", "200", outcome(c.e), (c.grant.begun,))
         return
     me = next((x for x in judged(t) if x.operation == "getMe" and x.status == OK and x.user == c.e.user), None)
     for poll in c.grant.polls:
@@ -88,7 +88,7 @@ def authorizations(t: Timeline) -> Iterator[Exchange]:
 def begun(e: Exchange, t: Timeline) -> Iterator[Finding]:
     """200, with codes that no other device has."""
     if e.status != OK:
-        yield Finding("a device cannot begin to ask to be let in", e, "", "200 with codes", e.status)
+        yield Finding("a device cannot begin to ask to be let in", e, "", "200 with codes", outcome(e))
         return
     others = [x for x in judged(t, credential=None) if x.operation == "authorizeDevice" and x is not e]
     for name in ("deviceCode", "userCode"):

@@ -9,7 +9,7 @@ from conformance.command_scene import ONE, accepts, asks, refuses, resource, tak
 from conformance.command_views import stops
 from conformance.dialogue import Said
 from conformance.resources import follows_schema
-from conformance.rest_views import judged
+from conformance.rest_views import judged, outcome
 from conformance.rule import Finding, Rule, provocation
 from conformance.rules.commands_status import announced, told_in_time
 from conformance.timeline import Exchange
@@ -60,10 +60,11 @@ def stopped(stop: Stop, t: Timeline) -> Iterator[Finding]:
     by = stop.by
     if isinstance(by, Said) and not accepted(by):
         got = by.answers[0].payload.get("code", by.answers[0].type) if by.answers else "nothing"
-        yield Finding("EMERGENCY_STOP is not accepted", stop.where, "", "ACK", got)
+        yield Finding("EMERGENCY_STOP is not accepted: everything runs on", stop.where, "", "ACK", got)
         return
     if isinstance(by, Exchange) and by.status != OK:
-        yield Finding("an emergency stop over REST is not accepted", by, "", "200", by.status)
+        says = "an emergency stop over REST is not accepted: everything runs on"
+        yield Finding(says, by, "", "200", outcome(by))
         return
     for agent in t.agents:
         told_to = [
@@ -88,10 +89,15 @@ def _has_own(t: Timeline, agent: Connection) -> bool:
 
 
 def _told_to_stop(stop: Stop, t: Timeline, agent: Connection, told_to: list[Frame]) -> Iterator[Finding]:
-    expected = f"AGENT_CONTROL STOP within {WITHIN:g} s"
+    expected = f"AGENT_CONTROL STOP to {agent.agent_id} within {WITHIN:g} s"
     if not told_to:
         yield Finding(
-            "an emergency stop did not reach a connected agent", stop.where, "", expected, "nothing", (agent.opened,)
+            "an emergency stop did not reach a connected agent: it runs on",
+            stop.where,
+            "",
+            expected,
+            "nothing",
+            (agent.opened,),
         )
     elif told_to[0].at > t.bound(stop.settled, WITHIN):
         late = f"{told_to[0].at - stop.settled:.2f} s later"

@@ -114,7 +114,8 @@ def cut_rightly(seen: Looks, _t: Timeline) -> Iterator[Finding]:
     page, top = seen.looks[-1]
     if all(p.ids != t.ids[p.offset : p.offset + p.limit] for p, t in seen.looks):
         says = "limit and offset do not cut the list: pages repeat rows or lose them"
-        wanted = f"rows {page.offset} to {page.offset + page.limit - 1} of the whole list"
+        right = top.ids[page.offset : page.offset + page.limit][:3]
+        wanted = f"from row {page.offset} of the whole list, {page.limit} at most: {right or 'none'}"
         yield Finding(says, page.e, "/data", wanted, page.ids[:3] or "none", (top.e,))
     if all(p.total != len(t.ids) for p, t in seen.looks):
         says = "pagination.total is not the number of all that match"

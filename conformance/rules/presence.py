@@ -74,7 +74,7 @@ def connected_watched(t: Timeline) -> Iterator[Seen]:
     """Each accepted agent, for each dashboard that watched long enough or was told."""
     for agent in t.agents:
         for dashboard in watchers(t, agent.user, agent.init) if agent.init else ():
-            watched = min(dashboard.until, agent.until) >= t.bound(agent.opened.at, WITHIN)
+            watched = min(dashboard.until, agent.until) >= t.bound(agent.init.at, WITHIN)
             if watched or _shown(agent, dashboard):
                 yield Seen(agent, dashboard)
 
@@ -92,7 +92,10 @@ def appears(seen: Seen, t: Timeline) -> Iterator[Finding]:
     assert seen.agent.init is not None  # noqa: S101 - see connected_watched
     shown = _shown(seen.agent, seen.dashboard)
     expected = f"AGENT_STATUS with status ONLINE within {WITHIN:g} s"
-    if not shown or shown[0].at > t.bound(seen.agent.init.at, WITHIN):
+    if shown and shown[0].at > t.bound(seen.agent.init.at, WITHIN):
+        late = f"{shown[0].at - seen.agent.init.at:.2f} s after its AGENT_CONNECT"
+        yield Finding("a connected agent appears late on dashboards", shown[0], "", expected, late, (seen.agent.init,))
+    elif not shown:
         told = seen.dashboard.about(seen.agent.agent_id or "", "AGENT_STATUS", after=seen.agent.init.seq)
         got = reading.status(told[0].payload) if told else "nothing about it"
         where = told[0] if told else seen.agent.init
@@ -222,6 +225,16 @@ def not_found_over_rest(s: Scene) -> None:
     s.wait(1)
 
 
+def another_says_who_it_is_at_the_very_end(s: Scene) -> None:
+    comes_and_goes(s)
+    agent = s.socket("agent")
+    s.wait(3)
+    able = {"maxTokens": 1, "supportsInterrupt": True, "supportsTrace": False}
+    about = {"agentId": "a2", "agentType": "CLAUDE", "version": "1", "hostMachine": "h", "capabilities": able}
+    sent = agent.sends("AGENT_CONNECT", about)
+    agent.gets("ACK", {"messageId": sent.id, "success": True, "agentId": "a2"})
+
+
 def offline_on_dashboards(s: Scene) -> None:
     dashboard = s.dashboard()
     s.agent("a1")
@@ -292,7 +305,7 @@ RULES = (
         judges="An agent that was accepted appears as live on every dashboard of its user within a second.",
         when=connected_watched,
         check=appears,
-        good=(comes_and_goes, lower_case),
+        good=(comes_and_goes, lower_case, another_says_who_it_is_at_the_very_end),
         bad=(offline_on_dashboards,),
         cases=(come_and_go,),
     ),

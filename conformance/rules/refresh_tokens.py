@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 
 from conformance.resources import data_of
-from conformance.rest_views import is_plain_json, judged
+from conformance.rest_views import is_plain_json, judged, outcome
 from conformance.rule import Finding, Rule
 from conformance.sessions import UNAUTHORIZED, Family, families, shown
 from conformance.views import OK
@@ -68,7 +68,7 @@ def once_only(use: Use, _t: Timeline) -> Iterator[Finding]:
             evidence = tuple(x for x in (use.used, use.reused) if x)
             yield Finding(f"{says}: a stolen one works for ever", e, "", because, e.status, evidence)
     elif use.left is None and e.status != OK:
-        yield Finding("a refresh token that was never used is refused", e, "", "200 with new tokens", e.status)
+        yield Finding("a refresh token that was never used is refused", e, "", "200 with new tokens", outcome(e))
     elif use.left is None and data_of(e).get("refreshToken") == shown(e):
         says = "the refresh token that was used comes back: it is not good for one use only"
         yield Finding(says, e, "/data/refreshToken", "a new one", "the same")
@@ -140,7 +140,7 @@ def _belongs(e: Exchange, family: Family) -> bool:
 def signed_out(e: Exchange, _t: Timeline) -> Iterator[Finding]:
     """200 or 204."""
     if e.status not in {200, 204}:
-        yield Finding("logout with a session's own token does not succeed", e, "", "200 or 204", e.status)
+        yield Finding("logout with a session's own token does not succeed", e, "", "200 or 204", outcome(e))
 
 
 def opens(s: Scene, token: str = "r1") -> None:  # noqa: S107 - a name

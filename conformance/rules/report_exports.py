@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from conformance import reading
 from conformance.history_views import subject
 from conformance.report_views import Reported, makers, said_last
-from conformance.rest_views import judged
+from conformance.rest_views import judged, outcome
 from conformance.rule import Finding, Rule, provocation
 from conformance.stream_scene import FIRST, cast, report, reports
 from conformance.stream_views import same_value, shown
@@ -51,7 +51,7 @@ def as_document(x: Export, t: Timeline) -> Iterator[Finding]:
             yield Finding(f"a report as {wanted} is not refused", e, "", "400", e.status)
         return
     if e.status != OK:
-        yield Finding(f"a report cannot be exported as {wanted}", e, "", "200", e.status, (last.sent,))
+        yield Finding(f"a report cannot be exported as {wanted}", e, "", "200", outcome(e), (last.sent,))
         return
     media = e.headers.get("content-type", "nothing").split(";")[0].strip().lower()
     if media != MEDIA[wanted]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from conformance.asked import Asked, asked, may_be_refused, texts
 from conformance.resources import changed, data_of, is_known, looks_around, resource_of
-from conformance.rest_views import code, is_failure, judged
+from conformance.rest_views import code, is_failure, judged, outcome
 from conformance.rule import Finding, Rule, provocation
 from conformance.timeline import VALID
 from conformance.views import OK
@@ -40,7 +40,7 @@ def shape_judged(a: Asked, _t: Timeline) -> Iterator[Finding]:
             says, e, "", f"400; at {fault.pointer or 'the top'} there should be {fault.expected}"[:160], e.status
         )
     elif not a.faults and e.status == BAD and not may_be_refused(e):
-        yield Finding(f"a request of {e.label} that keeps the schema is answered 400", e, "", "not 400", BAD)
+        yield Finding(f"a request of {e.label} that keeps the schema is answered 400", e, "", "not 400", outcome(e))
 
 
 def right_preset(**changes: object) -> dict[str, object]:

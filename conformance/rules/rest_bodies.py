@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from conformance.resources import changed, data_of, is_known, looks_around
-from conformance.rest_views import MIB, agent_of, around, body_size, judged, last_connection
+from conformance.rest_views import MIB, agent_of, around, body_size, judged, last_connection, outcome
 from conformance.rule import Finding, Rule, provocation
 from conformance.timeline import MISSING, VALID
 from conformance.views import OK
@@ -130,7 +130,7 @@ def size_judged(e: Exchange, _t: Timeline) -> Iterator[Finding]:
         says = "a body over 1 MiB is not answered 413: one client can fill the server's memory"
         yield Finding(says, e, "", "413 for a body over 1 MiB", e.status)
     elif body_size(e) <= MIB and e.status != OK:
-        yield Finding("a right body of less than 1 MiB is refused", e, "", "200 for a body below 1 MiB", e.status)
+        yield Finding("a right body of less than 1 MiB is refused", e, "", "200 for a body below 1 MiB", outcome(e))
 
 
 def sized(s: Scene, size: int, status: int) -> None:

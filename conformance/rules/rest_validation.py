@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from conformance import reading
-from conformance.rest_views import Row, agent_of, around, differences, is_plain_json, judged, last_connection
+from conformance.rest_views import Row, agent_of, around, differences, is_plain_json, judged, last_connection, outcome
 from conformance.rule import Finding, Rule
 from conformance.timeline import MISSING
 from conformance.views import OK
@@ -74,9 +74,7 @@ def query_judged(asked: Asked, _t: Timeline) -> Iterator[Finding]:
         says = "a query that breaks the schema is not refused: clients never learn that they asked for nonsense"
         yield Finding(says, e, "", f"400 for a bad {bad[0]}", f"{e.status} for {shown}")
     elif not bad and e.status != OK:
-        yield Finding(
-            "a query that keeps the schema is refused", e, "", "200 for a right query", f"{e.status} for {shown}"
-        )
+        yield Finding("a query that keeps the schema is refused", e, "", f"200 for {shown or 'no query'}", outcome(e))
 
 
 def limits_kept(s: Scene) -> None:
@@ -154,7 +152,7 @@ def body_judged(rename: Rename, t: Timeline) -> Iterator[Finding]:
     e, right, seen = rename
     if right:
         if e.status != OK:
-            yield Finding("a name that keeps the schema is refused", e, "", "200", e.status)
+            yield Finding("a name that keeps the schema is refused", e, "/name", "200", outcome(e))
         return
     violation = t.contract.violations("agent-update.json", e.request)[0]
     if e.status != BAD:

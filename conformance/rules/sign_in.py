@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from conformance.resources import data_of
-from conformance.rest_views import is_plain_json, judged, masked
+from conformance.rest_views import is_plain_json, judged, masked, outcome
 from conformance.rule import Finding, Rule, provocation
 from conformance.sessions import UNAUTHORIZED, givers, said, user_of
 from conformance.timeline import MISSING
@@ -96,7 +96,7 @@ def once(r: Redemption, _t: Timeline) -> Iterator[Finding]:
             yield Finding("a sign-in link works a second time", e, "", "401, for it was used", e.status, (r.used,))
         return
     if e.status != OK:
-        yield Finding("the token from the newest mail does not sign in", e, "", "200 with tokens", e.status)
+        yield Finding("the token from the newest mail does not sign in", e, "", "200 with tokens", outcome(e))
         return
     email = user_of(e).get("email")
     if not isinstance(email, str) or email.casefold() != r.email.casefold():

@@ -89,15 +89,9 @@ def true_state(shown: Shown, _t: Timeline) -> Iterator[Finding]:
     """It is there, and OFFLINE if and only if it has no connection."""
     evidence = tuple(e for e in (shown.agent.opened, shown.agent.accepted, shown.agent.closed) if e)
     if shown.item is None:
-        says = "an agent of the user is missing in the snapshot"
-        yield Finding(
-            says,
-            shown.snapshot,
-            "/payload/agents",
-            "an item for each of the user's agents",
-            "none for this one",
-            evidence,
-        )
+        says = "an agent of the user is missing in the snapshot: the page does not show it"
+        expected = f"an item for each of the user's agents, {shown.agent.agent_id} among them"
+        yield Finding(says, shown.snapshot, "/payload/agents", expected, "none for this one", evidence)
         return
     status = reading.status(shown.item.value)
     right = live_words(shown.agent) if shown.live else {"OFFLINE"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from conformance import reading
-from conformance.rest_views import judged
+from conformance.rest_views import judged, outcome
 from conformance.rule import Finding, Rule, provocation
 from conformance.views import OK
 
@@ -40,7 +40,7 @@ def well_shaped(e: Exchange, t: Timeline) -> Iterator[Finding]:
     """200 with all that belongs to it; the uptime is in seconds and runs on."""
     data = reading.one(e.value) or (e.value.get("data") if isinstance(e.value, dict) else None)
     if e.status != OK or not isinstance(data, dict):
-        yield Finding("GET /system/status does not answer with the status", e, "", "200 with the status", e.status)
+        yield Finding("GET /system/status does not answer with the status", e, "", "200 with the status", outcome(e))
         return
     for v in t.contract.violations("system-status.json", data):
         yield Finding("the system's status is out of shape", e, "/data" + v.pointer, v.expected, v.got)

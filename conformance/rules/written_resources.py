@@ -7,7 +7,7 @@ import uuid
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from conformance.resources import data_of, resource_of, unknown_ids
-from conformance.rest_views import instant, is_plain_json, judged
+from conformance.rest_views import instant, is_plain_json, judged, outcome
 from conformance.rule import Finding, Rule, provocation
 from conformance.timeline import MISSING
 from conformance.views import OK
@@ -153,7 +153,7 @@ def stepped(step: Step, _t: Timeline) -> Iterator[Finding]:
     if e.status not in step.right:
         wanted = " or ".join(map(str, step.right))
         says = f"{e.label} is not answered {wanted} although {step.because}"
-        yield Finding(says, e, "", f"{wanted}, for {step.because}", e.status, step.evidence)
+        yield Finding(says, e, "", f"{wanted}, for {step.because}", outcome(e), step.evidence)
 
 
 def examples(kind: Kind) -> dict[str, Example]:
