@@ -10,7 +10,8 @@ from aiohttp import WSCloseCode, web
 
 from conformance.tests.backends import serving
 from conformance.tests.backends.second_agents import Agents
-from conformance.tests.backends.second_live import GREETING, MIB, Connection, Hub
+from conformance.tests.backends.second_connection import Connection
+from conformance.tests.backends.second_live import GREETING, MIB, Hub
 from conformance.tests.backends.second_rest import HttpError, Rest
 
 if TYPE_CHECKING:
