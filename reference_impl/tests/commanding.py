@@ -63,3 +63,9 @@ def of(kind: str, messages: Sequence[Json]) -> list[Json]:
 def statuses(messages: Sequence[Json]) -> list[str]:
     """The statuses that COMMAND_STATUS told."""
     return [payload["status"] for payload in of("COMMAND_STATUS", messages)]
+
+
+async def given_up(dashboard: Socket, command: str) -> None:
+    """Cancels a command, and is told that this is accepted."""
+    await dashboard.say("COMMAND_CANCEL", {"commandId": command})
+    assert (await dashboard.until("ACK"))["payload"]["success"] is True
