@@ -73,7 +73,9 @@ class Seen(NamedTuple):
 def connected_watched(t: Timeline) -> Iterator[Seen]:
     """Each accepted agent, for each dashboard that watched long enough or was told."""
     for agent in t.agents:
-        for dashboard in watchers(t, agent.user, agent.init) if agent.init else ():
+        if agent.init is None:
+            continue
+        for dashboard in watchers(t, agent.user, agent.init):
             watched = min(dashboard.until, agent.until) >= t.bound(agent.init.at, WITHIN)
             if watched or _shown(agent, dashboard):
                 yield Seen(agent, dashboard)
