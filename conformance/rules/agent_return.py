@@ -109,14 +109,15 @@ class Replacement(NamedTuple):
 
 
 def replacements(t: Timeline) -> Iterator[Replacement]:
-    """Each second connection of an agent whose first one the tester had not ended."""
+    """Each second connection of an agent whose first one the tester did not end before the backend had to."""
     for first, second in _pairs(t):
         if first.agent_id != second.agent_id or second.init is None or second.accepted is None:
             continue
         end = first.closed
-        if end is not None and (end.by != "backend" or end.seq < second.init.seq):
+        due = t.bound(second.accepted.at, WITHIN)
+        if end is not None and (end.seq < second.init.seq or (end.by != "backend" and end.at <= due)):
             continue
-        if end is None and first.until < t.bound(second.accepted.at, WITHIN):
+        if end is None and first.until < due:
             continue
         later = [c.opened.at for c in t.agents if c.agent_id == second.agent_id and c.opened.at > second.accepted.at]
         yield Replacement(first, second, min([second.until, *later]))
@@ -211,6 +212,13 @@ def both_served(s: Scene) -> None:
     s.wait(3)
 
 
+def ended_by_its_agent_at_last(s: Scene) -> None:
+    first = s.agent("a1")
+    s.agent("a1")
+    s.wait(3)
+    first.closes(by="fault", code=None)
+
+
 def closed_as_if_it_had_left(s: Scene) -> None:
     first = s.agent("a1")
     s.agent("a1")
@@ -289,7 +297,14 @@ RULES = (
         when=replacements,
         check=replaced,
         good=(one_follows_the_other,),
-        bad=(both_served, closed_as_if_it_had_left, loss_announced, flicker, late_close_kills_the_new),
+        bad=(
+            both_served,
+            ended_by_its_agent_at_last,
+            closed_as_if_it_had_left,
+            loss_announced,
+            flicker,
+            late_close_kills_the_new,
+        ),
         cases=(second_connection,),
     ),
 )

@@ -11,7 +11,7 @@ from conformance.moments import disagreements, moments
 from conformance.rest_views import FIELDS, differences
 from conformance.restarts import looks, restarts, survivors
 from conformance.rule import Finding, Rule, provocation
-from conformance.views import OK, rest_agents, snapshot_items, statuses
+from conformance.views import OK, RESTART, heartbeats, is_cut_short, rest_agents, snapshot_items, statuses
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from conformance.world.actors import Agent
     from conformance.world.world import World
 
+REPORTED = frozenset({"last_heartbeat", "last_metrics"})
 KEPT: Mapping[str, tuple[str, ...]] = {
     "getAgent": tuple(name for name in FIELDS if name not in {"status", "updated_at"}),
     "getCommand": ("id", "content", "type", "targetAgents", "priority", "createdAt"),
@@ -71,7 +72,14 @@ def after_restarts(t: Timeline) -> Iterator[Moment]:
         yield from (m for m in moments(t) if m.since > first.done.at)
 
 
-def unchanged(pair: tuple[Exchange, Exchange], _t: Timeline) -> Iterator[Finding]:
+def _just_reported(t: Timeline, before: Exchange) -> bool:
+    """Whether an agent had beaten so shortly before the backend was killed that this need not have been kept (HB-2)."""
+    killed = any(n.kind == RESTART[0] and n.data.get("how") == "killed" and n.at >= before.ended for n in t.notes)
+    mine = (b for b in heartbeats(t) if before.path.endswith(f"/{b.agent_id}") and b.sent.at < before.ended)
+    return killed and any(is_cut_short(t, b) for b in mine)
+
+
+def unchanged(pair: tuple[Exchange, Exchange], t: Timeline) -> Iterator[Finding]:
     """What was there before is there after, as it was."""
     before, after = pair
     if after.status != OK:
@@ -89,6 +97,8 @@ def unchanged(pair: tuple[Exchange, Exchange], _t: Timeline) -> Iterator[Finding
         names = KEPT[before.operation]
         if before.operation == "getCommand" and reading.status(left) in DONE:
             names = (*names, "status", "completedAt")
+        if before.operation == "getAgent" and _just_reported(t, before):
+            names = tuple(name for name in names if name not in REPORTED)
         for name in differences(left, right, names):
             says = f"a restart of the server changed {name} in {after.label}"
             yield Finding(says, after, f"/data/{name}", str(left.get(name)), right.get(name), (before,))
@@ -107,8 +117,8 @@ def _row(row: Any) -> tuple[str, ...]:
     return tuple(repr(row.get(name)) for name in ROWS) if isinstance(row, dict) else (repr(row),)
 
 
-def _restart(s: Scene) -> None:
-    s.note("restarting", how="asked to")
+def _restart(s: Scene, how: str = "asked to") -> None:
+    s.note("restarting", how=how)
     s.wait(1)
     s.note("restarted")
 
@@ -141,6 +151,24 @@ def _output(s: Scene, *contents: str) -> None:
     ]
     body = {"success": True, "data": rows, "pagination": {"total": len(rows), "limit": 1000, "offset": 0}}
     s.rest("GET", f"/commands/{command_scene.ONE}/output", 200, body)
+
+
+def _beaten_just_before(s: Scene, how: str) -> None:
+    agent = s.agent("a1")
+    agent.heartbeats()
+    s.wait(2)
+    agent.heartbeats(cpuUsage=99)
+    s.shows(s.row("a1", last_metrics=s.metrics | {"cpuUsage": 99}))
+    _restart(s, how)
+    s.shows(s.row("a1", status="OFFLINE", last_metrics=s.metrics))
+
+
+def beaten_just_before_a_kill(s: Scene) -> None:
+    _beaten_just_before(s, "killed")
+
+
+def beaten_just_before_an_orderly_end(s: Scene) -> None:
+    _beaten_just_before(s, "asked to")
 
 
 def still_online(s: Scene) -> None:
@@ -288,8 +316,8 @@ RULES = (
         judges="Agents, commands and terminal output that REST showed before a restart are there after it.",
         when=kept,
         check=unchanged,
-        good=(comes_back,),
-        bad=(agent_forgotten, metrics_forgotten, output_forgotten, completed_again),
+        good=(comes_back, beaten_just_before_a_kill),
+        bad=(agent_forgotten, metrics_forgotten, output_forgotten, completed_again, beaten_just_before_an_orderly_end),
         cases=(asked_to_end, ended_at_once),
     ),
 )

@@ -176,7 +176,9 @@ class _Stage:
         """What happens to an actor's socket, or to the backend."""
         what = step["do"]
         if step["actor"] == BACKEND:
-            await self._world.restart(kill=what == "kill")
+            await self._read()
+            if await self._world.restart(kill=what == "kill"):
+                await self._read()
             return
         link = (self._earlier if "on" in step else self._links).get(step["actor"])
         if link is None or not (link.is_there or "on" in step):
@@ -222,16 +224,16 @@ class _Stage:
     async def look(self) -> None:
         """Waits until nothing more can come, then looks at everything through every channel."""
         await self._world.quiet()
-        users = sorted(set(self._users.values()))
-        await asyncio.gather(*(self._look_as(self._world.user(n), n) for n in users))
+        users = {self._world.user(number) for number in self._users.values()}
+        await asyncio.gather(self._read(), *(user.rest.all_agents() for user in users), *(u.dashboard() for u in users))
         await self._world.quiet()
 
-    async def _look_as(self, user: User, number: int) -> None:
-        mine = [self._agents[name] for name, owner in self._users.items() if owner == number and name in self._agents]
-        capable = "commands" not in self._world.site.target.withheld
-        await asyncio.gather(
-            user.dashboard(),
-            user.rest.all_agents(),
-            *(user.rest.get(f"/agents/{agent.id}") for agent in mine),
-            *(user.rest.get(f"/commands/{command}") for command in self._commands.values() if capable),
-        )
+    async def _read(self) -> None:
+        """Reads each agent, each command and what it put out."""
+        withheld = self._world.site.target.withheld
+        commands = [] if "commands" in withheld else list(self._commands.values())
+        put_out = [] if "terminal" in withheld else commands
+        paths = [*(f"/commands/{c}" for c in commands), *(f"/commands/{c}/output" for c in put_out)]
+        asked = [(self._users[name], f"/agents/{agent.id}") for name, agent in self._agents.items()]
+        asked += [(number, path) for number in sorted(set(self._users.values())) for path in paths]
+        await asyncio.gather(*(self._world.user(number).rest.get(path) for number, path in asked))

@@ -20,6 +20,7 @@ from conformance.sequences.model import Cast, Model, Move
 from conformance.sequences.play import play
 from conformance.sequences.script import each_step, first_error
 from conformance.target import Target
+from conformance.tests.running import reference, run
 from conformance.timeline import Closed, Frame, Note
 from conformance.world.credentials import Keyring
 from conformance.world.site import Site
@@ -27,6 +28,7 @@ from conformance.world.world import World
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
 
     from conformance.timeline import Timeline
     from conformance.world.link import Link
@@ -242,3 +244,49 @@ def test_the_model_knows_what_a_half_open_connection_can_do() -> None:
     world.take(Move(RESTARTED, "backend"))
     assert world.agents["agent-1"] == "OFFLINE"
     assert not {m.cause for m in world.moves()} & OF_SOCKETS
+
+
+BEAT = {"cpuUsage": 71, "memoryUsage": 17, "uptime": 7171, "commandsProcessed": 717}
+HELLO = {
+    "agentId": {"$agent": "agent-1"},
+    "agentType": "CLAUDE",
+    "version": "1",
+    "hostMachine": "h",
+    "capabilities": {"maxTokens": 1, "supportsInterrupt": True, "supportsTrace": True},
+}
+OF_AGENT = {"actor": "agent-1", "cause": "agent.connected"}
+BACK_AGAIN = {
+    "format": 1,
+    "agents": {"agent-1": 0},
+    "dashboards": {"dashboard-1": 0},
+    "steps": [
+        {"actor": "dashboard-1", "cause": "dashboard.init", "say": "DASHBOARD_INIT", "payload": {}},
+        {**OF_AGENT, "say": "AGENT_CONNECT", "payload": HELLO},
+        {**OF_AGENT, "do": "half-open"},
+        {**OF_AGENT, "say": "AGENT_CONNECT", "payload": HELLO},
+        {
+            **OF_AGENT,
+            "say": "AGENT_HEARTBEAT",
+            "payload": {"agentId": {"$agent": "agent-1"}, "healthMetrics": BEAT},
+            "on": "earlier",
+        },
+        {**OF_AGENT, "do": "drop", "on": "earlier"},
+        {**OF_AGENT, "repeat": "AGENT_CONNECT"},
+        {"actor": "dashboard-1", "cause": "dashboard.ping", "do": "stall"},
+        {**OF_AGENT, "do": "cut"},
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("defect", "clause"), [("", ""), ("late-close-kills-new", "CON-4"), ("two-sockets-both-served", "CON-4")]
+)
+def test_a_script_with_faults_tells_right_from_wrong(defect: str, clause: str, tmp_path: Path) -> None:
+    """The reference keeps to the contract whatever breaks; backends with a defect are found by it."""
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "back.json").write_text(json.dumps(BACK_AGAIN))
+    only = ("--level", "full", "--corpus", str(tmp_path / "kept"), "--only", "corpus/*")
+    with reference(tmp_path, *(("--defect", defect) if defect else ())) as url:
+        told = run(tmp_path / "run", url, *only)
+    assert told.failed(core=False) >= ({clause} if clause else set()), told.out
+    assert bool(told.failed(core=False)) == bool(clause), told.out
