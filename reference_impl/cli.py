@@ -187,7 +187,9 @@ def evidence(
 @app.command()
 def prove(
     only: Annotated[str, typer.Option(metavar="GLOB", help="Only these defects; commas part several.")] = "",
-    jobs: Annotated[int, typer.Option(help="How many servers are judged at a time.", min=1, max=64)] = 4,
+    jobs: Annotated[
+        int, typer.Option(help="How many servers are judged at a time; 0: three for each processor.", min=0, max=64)
+    ] = 0,
     report: Annotated[str, typer.Option(metavar="DIR", help="Write kill-matrix.json and .md there.")] = "",
     every_clause: Annotated[  # noqa: FBT002
         bool,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import os
 import signal
 import sys
 from contextlib import suppress
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 RELEASED: Final = Path(__file__).resolve().parents[2] / "reports"
+_EACH: Final = 3
+"""Servers for each processor: two thirds of the time of a run are waited for what comes, or does not."""
 
 
 def candidates(only: str = "") -> list[Candidate]:
@@ -53,7 +56,7 @@ def longest_first(wanted: Sequence[Candidate], *directories: Path) -> list[Candi
 
 
 def prove(only: str, jobs: int, report: str, *, every_clause: bool) -> int:
-    """Prove, print, write; gives the exit code.
+    """Prove, print, write; gives the exit code. No number of jobs means three for each processor.
 
     Raises:
         UnknownDefectError: no defect matches.
@@ -62,6 +65,7 @@ def prove(only: str, jobs: int, report: str, *, every_clause: bool) -> int:
     wanted = longest_first(candidates(only), Path(report), RELEASED)
     if report:
         Path(report).mkdir(parents=True, exist_ok=True)
+    jobs = jobs or _EACH * (os.cpu_count() or 1)
     proof = asyncio.run(_interruptible(wanted, jobs, every_clause=every_clause))
     sys.stdout.write(text(proof))
     sys.stdout.flush()
