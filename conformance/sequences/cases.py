@@ -22,6 +22,8 @@ BUDGET = 20.0
 RESTART_BUDGET = 90.0
 SIZE = 12
 """How many groups of steps a script has at most."""
+MOST_RESTARTS = 10
+"""Sequences with a restart in one run: each waits for it alone."""
 STOPPING = {"dashboard.emergency-stop", "rest.emergency-stop"}
 TRIED = 10
 """How many are drawn for each one that is wanted, where only those with certain causes are."""
@@ -38,13 +40,13 @@ def drawn(  # noqa: PLR0913 - the facts of a draw, by name
 ) -> Iterator[Provocation]:
     """So many sequences from a seed.
 
-    One in ten may stop everything where the target allows it, one in twenty restarts the backend where that can be
-    restarted. Faults of connections are drawn for a target on this machine, elsewhere only where it allows harm.
+    One in ten may stop everything where the target allows it; one in twenty, ten at most, restarts the backend where it
+    can be restarted. Faults of connections are drawn for a target on this machine, elsewhere only where it allows harm.
     With `causes`, the first of them in which one of these happens, and no others; that may be fewer.
     """
     stopping = count // 10 if target.destructive else 0
     restarts = (*((RESTARTED,) if target.can_restart else ()), *((KILLED,) if target.can_kill else ()))
-    restarting = count // 20 if restarts else 0
+    restarting = min(count // 20, MOST_RESTARTS) if restarts else 0
     shares: tuple[tuple[str, int, dict[str, Any]], ...] = (
         ("sequence", count - stopping - restarting, {}),
         ("stopping", stopping, {"destructive": True}),
