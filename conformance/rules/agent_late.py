@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from conformance.world.world import World
 
 REPLACED = 4008
-SILENT = "silent"
+HALF_OPEN = "half-open"
 """The kind of note that says: the peer of `connection` answers nothing any more."""
 TOLD = {"AGENT_HEARTBEAT": "AGENT_STATUS", "AGENT_ERROR": "AGENT_ERROR", "TERMINAL_OUTPUT": "TERMINAL_STREAM"}
 """What an agent says → what tells dashboards of it."""
@@ -32,7 +32,7 @@ class Old(NamedTuple):
 def replaced(t: Timeline) -> Iterator[Old]:
     """Each, even where the line was gone before anything could be late on it."""
     for note in t.notes:
-        c = t.connection(str(note.data.get("connection"))) if note.kind == SILENT else None
+        c = t.connection(str(note.data.get("connection"))) if note.kind == HALF_OPEN else None
         if c is not None and c in t.agents and c.closed is not None and c.closed.code == REPLACED:
             yield Old(c, [f for f in c.sent if f.seq > c.closed.seq])
 
@@ -89,7 +89,7 @@ def _means(frame: Frame) -> object:
 
 def nothing_came_of_it(s: Scene) -> None:
     dashboard, old = s.dashboard(), s.agent("a1")
-    s.note(SILENT, connection=old.name)
+    s.note(HALF_OPEN, connection=old.name)
     new = s.agent("a1")
     old.closes(by="backend", code=REPLACED)
     old.sends("AGENT_HEARTBEAT", {"agentId": "a1", "healthMetrics": s.health | {"cpuUsage": 77}})
@@ -100,14 +100,14 @@ def nothing_came_of_it(s: Scene) -> None:
 
 def the_line_was_gone(s: Scene) -> None:
     old = s.agent("a1")
-    s.note(SILENT, connection=old.name)
+    s.note(HALF_OPEN, connection=old.name)
     s.agent("a1")
     old.closes(by="backend", code=REPLACED)
 
 
 def said_in_time_as_well(s: Scene) -> None:
     dashboard, old = s.dashboard(), s.agent("a1")
-    s.note(SILENT, connection=old.name)
+    s.note(HALF_OPEN, connection=old.name)
     new = s.agent("a1")
     old.closes(by="backend", code=REPLACED)
     old.sends("AGENT_HEARTBEAT", {"agentId": "a1", "healthMetrics": s.health})
@@ -117,7 +117,7 @@ def said_in_time_as_well(s: Scene) -> None:
 
 def served_to_dashboards(s: Scene) -> None:
     dashboard, old = s.dashboard(), s.agent("a1")
-    s.note(SILENT, connection=old.name)
+    s.note(HALF_OPEN, connection=old.name)
     s.agent("a1")
     old.closes(by="backend", code=REPLACED)
     old.sends("AGENT_HEARTBEAT", {"agentId": "a1", "healthMetrics": s.health})
@@ -126,7 +126,7 @@ def served_to_dashboards(s: Scene) -> None:
 
 def kept(s: Scene) -> None:
     old = s.agent("a1")
-    s.note(SILENT, connection=old.name)
+    s.note(HALF_OPEN, connection=old.name)
     s.agent("a1")
     old.closes(by="backend", code=REPLACED)
     old.sends("AGENT_HEARTBEAT", {"agentId": "a1", "healthMetrics": s.health})
@@ -135,7 +135,7 @@ def kept(s: Scene) -> None:
 
 def error_passed_on(s: Scene) -> None:
     dashboard, old = s.dashboard(), s.agent("a1")
-    s.note(SILENT, connection=old.name)
+    s.note(HALF_OPEN, connection=old.name)
     s.agent("a1")
     old.closes(by="backend", code=REPLACED)
     fault = {"agentId": "a1", "errorType": "RESOURCE", "message": "Disk full", "recoverable": False}

@@ -334,7 +334,7 @@ class Link:
         """From now on the peer answers nothing, says nothing and ends nothing: the line stands half open."""
         if self._socket is not None and self.is_open:
             self.is_silent = True
-            self._recorder.note("silent", connection=self.name)
+            self._recorder.note("half-open", connection=self.name)
             self._socket.fall_silent(self._told_to_end)
 
     def _told_to_end(self, close: Close | None) -> None:
