@@ -53,6 +53,7 @@ from reference_impl.rest.system import system as system_routes
 from reference_impl.store.database import SqlDatabase, database_url, make_engine
 from reference_impl.store.output_sql import SqlOutputs
 from reference_impl.store.outputs import Room
+from reference_impl.store.plain import PlainEngine, can_be_plain
 from reference_impl.store.sql import SqlUsers
 from reference_impl.store.sql_accounts import SqlAccounts
 from reference_impl.store.sql_audit import SqlAudit
@@ -75,6 +76,7 @@ if TYPE_CHECKING:
     from reference_impl.live.turns import Turns
     from reference_impl.logs import Log
     from reference_impl.settings import Auth, Limits, Settings
+    from reference_impl.store.database import Engine
 
 BASE: Final = "/api/v1"
 SOCKETS: Final = {"/ws/agent": Role.AGENT, "/ws/dashboard": Role.DASHBOARD, "/ws": None}
@@ -88,7 +90,8 @@ _PUBLIC: Final = (
 def make_parts(settings: Settings) -> Parts:
     """Choose the parts that keep the contract; nothing is opened yet."""
     clock, log = SystemClock(), make_log(settings.log_level)
-    engine = make_engine(database_url(settings.database_url))
+    url = database_url(settings.database_url)
+    engine: Engine = PlainEngine(url) if can_be_plain(url) and not settings.bus_url else make_engine(url)
     ids, presenters = RandomIds(), make_presenters(settings)
     codec = JsonCodec(clock, ids)
     if settings.bus_url:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import sys
 import time
 from typing import TYPE_CHECKING, Annotated
@@ -246,6 +247,7 @@ def simulate(  # noqa: PLR0913, PLR0917 - one argument per option
 
 
 def _settings(given: dict[str, object]) -> Settings:
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")  # else it looks through all that is installed for some
     from reference_impl.settings import Settings  # noqa: PLC0415 - see the module's first line
 
     return Settings(**given)  # type: ignore[arg-type]

@@ -13,15 +13,13 @@ from reference_impl.store.buffered import BufferedAgents
 from reference_impl.store.cached import CachedAgents
 from reference_impl.store.cached_queues import CachedQueues
 from reference_impl.store.group_commit import GroupCommit
-from reference_impl.store.plain import can_be_plain
+from reference_impl.store.plain import PlainEngine
 from reference_impl.store.sql import SqlAgents
 from reference_impl.store.sql_commands import SqlCommands
 from reference_impl.store.threaded_commits import ThreadedCommits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from sqlalchemy.ext.asyncio import AsyncEngine
 
     from reference_impl.clock import Clock
     from reference_impl.hub import Hub, Presence
@@ -30,6 +28,7 @@ if TYPE_CHECKING:
     from reference_impl.settings import Settings
     from reference_impl.store import AgentStore
     from reference_impl.store.commands import CommandStore
+    from reference_impl.store.database import Engine
 
 
 @dataclass(frozen=True)
@@ -45,9 +44,9 @@ class Joining:
     commands: CommandStore
 
 
-def the_only_node(settings: Settings, engine: AsyncEngine, clock: Clock, log: Log) -> Joining:
+def the_only_node(settings: Settings, engine: Engine, clock: Clock, log: Log) -> Joining:
     """All in this process's memory; heartbeats and single agents are kept there too."""
-    commits = ThreadedCommits(engine) if can_be_plain(engine) else GroupCommit(engine)
+    commits = ThreadedCommits(engine) if isinstance(engine, PlainEngine) else GroupCommit(engine)
     agents: AgentStore = BufferedAgents(SqlAgents(engine, commits), clock, log, settings.timings.flush_interval_s)
     if settings.agents.enable_caching:
         agents = CachedAgents(agents, clock, settings.agents.cache_ttl_seconds)
@@ -57,7 +56,7 @@ def the_only_node(settings: Settings, engine: AsyncEngine, clock: Clock, log: Lo
     return Joining(LocalTurns(), OneNode(), MemoryHub(), MemoryPresence(), commits, agents, commands)
 
 
-def one_of_several(settings: Settings, engine: AsyncEngine, log: Log, codec: Codec, versions: Iterable[int]) -> Joining:
+def one_of_several(settings: Settings, engine: Engine, log: Log, codec: Codec, versions: Iterable[int]) -> Joining:
     """Over Redis; nothing that another node may change is remembered."""
     from reference_impl.hub.redis_bus import RedisBus  # noqa: PLC0415 - importing Redis' client takes a while
     from reference_impl.hub.shared import SharedHub, SharedPresence, SharedTurns, fence, within_turn  # noqa: PLC0415

@@ -1,27 +1,45 @@
-"""Prometheus counters of one server, in a registry of its own (contract section 7)."""
+"""Prometheus counters of one server (contract section 7)."""
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, generate_latest
+import time
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from prometheus_client.core import Metric
+
+_COUNTED: Final = {
+    "AGENT_STATUS": ("websocket_events_agent_status", "AGENT_STATUS events sent"),
+    "AGENT_DISCONNECT": ("websocket_events_agent_disconnect", "AGENT_DISCONNECT events sent"),
+    "dashboard:connected": ("websocket_events_dashboard_connected", "Snapshots sent"),
+}
 
 
 class Telemetry:
-    """The plan's counters."""
+    """The plan's counters; Prometheus' client is imported once somebody asks for them."""
 
     def __init__(self) -> None:
-        self._registry = CollectorRegistry()
-        counters = {
-            "AGENT_STATUS": ("websocket_events_agent_status", "AGENT_STATUS events sent"),
-            "AGENT_DISCONNECT": ("websocket_events_agent_disconnect", "AGENT_DISCONNECT events sent"),
-            "dashboard:connected": ("websocket_events_dashboard_connected", "Snapshots sent"),
-        }
-        self._events = {kind: Counter(name, text, registry=self._registry) for kind, (name, text) in counters.items()}
+        self._events = dict.fromkeys(_COUNTED, 0)
+        self._created = time.time()
 
     def event(self, kind: str) -> None:
         """Count one event of this message type, if the plan counts it."""
-        if counter := self._events.get(kind):
-            counter.inc()
+        if kind in self._events:
+            self._events[kind] += 1
+
+    def collect(self) -> Iterator[Metric]:
+        """The counters as Prometheus' client knows them."""
+        from prometheus_client.core import CounterMetricFamily  # noqa: PLC0415 - see the class
+
+        for kind, (name, text) in _COUNTED.items():
+            yield CounterMetricFamily(name, text, self._events[kind], created=self._created)
 
     def exposition(self) -> bytes:
         """Write everything in Prometheus' text format."""
-        return generate_latest(self._registry)
+        from prometheus_client import CollectorRegistry, generate_latest  # noqa: PLC0415 - see the class
+
+        registry = CollectorRegistry()
+        registry.register(self)
+        return generate_latest(registry)

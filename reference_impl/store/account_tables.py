@@ -115,10 +115,10 @@ constraints: Final = Table(
         "user_id",
         unique=True,
         sqlite_where=text("is_default"),
-        postgresql_where=text("is_default"),
     ),
 )
-"""The last index holds the one default per user, whichever node writes (LIM-1)."""
+"""`migrate` limits the last index in PostgreSQL too; naming it here would import that dialect for everybody.
+The last index holds the one default per user, whichever node writes (LIM-1)."""
 
 audit_log: Final = Table(
     "audit_log",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 from sqlalchemy import event, text
@@ -15,10 +15,33 @@ from reference_impl.store.migrate import upgrade
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractAsyncContextManager
 
+    from sqlalchemy import Dialect
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from reference_impl.store.group_commit import GroupCommit
+
+
+class Engine(Protocol):
+    """What the store needs of SQLAlchemy's AsyncEngine; `plain` does without that."""
+
+    @property
+    def url(self) -> URL:
+        """Which database it is."""
+
+    @property
+    def dialect(self) -> Dialect:
+        """Its kind."""
+
+    def connect(self) -> AbstractAsyncContextManager[Any]:
+        """A connection to read by."""
+
+    def begin(self) -> AbstractAsyncContextManager[Any]:
+        """A connection in a transaction."""
+
+    async def dispose(self) -> None:
+        """Close every connection."""
 
 
 def database_url(given: str) -> URL:
@@ -76,7 +99,7 @@ def pragmas(connection: Any, _record: object) -> None:
 class SqlDatabase:
     """The life of the engine and of the one task that writes."""
 
-    def __init__(self, engine: AsyncEngine, commits: GroupCommit) -> None:
+    def __init__(self, engine: Engine, commits: GroupCommit) -> None:
         self._engine = engine
         self._commits = commits
 

@@ -12,8 +12,9 @@ from reference_impl.store.group_commit import GroupCommit
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
+    from reference_impl.store.database import Engine
     from reference_impl.store.group_commit import Write
 
 T = TypeVar("T")
@@ -26,7 +27,7 @@ class TurnLostError(Exception):
 class FencedCommits(GroupCommit):
     """Each write of a turn first leaves the turn's number, which must not be behind another's."""
 
-    def __init__(self, engine: AsyncEngine, turn: Callable[[], tuple[str, int] | None]) -> None:
+    def __init__(self, engine: Engine, turn: Callable[[], tuple[str, int] | None]) -> None:
         super().__init__(engine)
         self._turn = turn
         insert: Any = import_module(f"sqlalchemy.dialects.{engine.dialect.name}").insert(fences)

@@ -17,7 +17,8 @@ from reference_impl.store.tables import metadata
 
 if TYPE_CHECKING:
     from alembic.config import Config
-    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from reference_impl.store.database import Engine
 
 HEAD: Final = "0006"
 _VERSIONS: Final = "alembic_version"
@@ -25,13 +26,13 @@ _EVERY_TABLE: Final = (account_tables, command_tables, fence_tables, output_tabl
 """Imported so that `metadata` knows their tables."""
 
 
-async def upgrade(engine: AsyncEngine) -> None:
+async def upgrade(engine: Engine) -> None:
     """Bring the schema and the rows up to date."""
     async with engine.begin() as connection:
         await connection.run_sync(_upgrade)
 
 
-async def downgrade(engine: AsyncEngine, to: str = "-1") -> None:
+async def downgrade(engine: Engine, to: str = "-1") -> None:
     """Go back by one migration, or to the version named."""
     async with engine.begin() as connection:
         await connection.run_sync(to_version, "downgrade", to)
@@ -56,6 +57,10 @@ def _upgrade(connection: Connection) -> None:
 
 
 def _create(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        for index in account_tables.constraints.indexes:
+            if index.unique:
+                index.dialect_kwargs["postgresql_where"] = text("is_default")
     metadata.create_all(connection)
     connection.execute(text(f"CREATE TABLE {_VERSIONS} (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
     connection.execute(text(f"INSERT INTO {_VERSIONS} VALUES (:head)"), {"head": HEAD})  # noqa: S608 - a constant

@@ -24,10 +24,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from sqlalchemy import Column, Executable, Select, Table
-    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
     from reference_impl.domain.forest import Node
     from reference_impl.domain.output import Chunk, Report, Trace
+    from reference_impl.store.database import Engine
     from reference_impl.store.group_commit import GroupCommit
     from reference_impl.store.outputs import Room
 
@@ -94,7 +95,7 @@ def _prune(table: Table) -> Executable:
 class SqlOutputs:
     """The tables `terminal_output`, `traces` and `reports`."""
 
-    def __init__(self, engine: AsyncEngine, commits: GroupCommit, room: Room) -> None:
+    def __init__(self, engine: Engine, commits: GroupCommit, room: Room) -> None:
         self._engine = engine
         self._commits = commits
         self._room = {terminal_output: room.output, traces: room.traces, reports: room.reports}

@@ -9,6 +9,7 @@ from sqlalchemy import BigInteger, Integer, String, bindparam, delete, func, or_
 
 from reference_impl.domain.vocabulary import AgentStatus
 from reference_impl.store import AgentQuery, Page, Taken
+from reference_impl.store.reading import Reads
 from reference_impl.store.rows import agent_of, beat_of, row_of
 from reference_impl.store.tables import agents, users
 
@@ -16,10 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from sqlalchemy import ColumnElement, Executable, Select
-    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
     from reference_impl.clock import Clock
     from reference_impl.domain.agents import Agent
+    from reference_impl.store.database import Engine
     from reference_impl.store.group_commit import GroupCommit
 
 _KEPT: Final = frozenset({"id", "user_id", "created_at"})
@@ -57,8 +59,8 @@ class _Statements:
 class SqlAgents:
     """The `agents` table; `beat` is not here, because it must not wait: see `buffered`."""
 
-    def __init__(self, engine: AsyncEngine, commits: GroupCommit) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, commits: GroupCommit) -> None:
+        self._reads = Reads(engine)
         self._commits = commits
         self._do = _Statements(engine.dialect.name)
 
@@ -74,8 +76,7 @@ class SqlAgents:
         found = await self._read(self._do.page, {**matching, "limit": query.limit, "offset": offset})
         total = query.offset + len(found)
         if len(found) == query.limit or (query.offset and not found):  # there may be more, or fewer
-            async with self._engine.connect() as connection:
-                total = (await connection.execute(self._do.count, matching)).scalar_one()
+            total = await self._reads.number(self._do.count, matching)
         return Page(found, total)
 
     async def all_of(self, user_id: str) -> Sequence[Agent]:
@@ -83,9 +84,7 @@ class SqlAgents:
         return await self._read(self._do.all_of, {"user": user_id})
 
     async def _read(self, query: Select[Any], parameters: Mapping[str, object]) -> list[Agent]:
-        async with self._engine.connect() as connection:
-            result = await connection.execute(query, parameters)
-            return [agent_of(row) for row in result.mappings()]
+        return [agent_of(row) for row in await self._reads.rows(query, parameters)]
 
     async def save(self, agent: Agent) -> None:
         """Insert or update; never another user's row, even when two register the same id at once (CON-5)."""
@@ -114,8 +113,9 @@ class SqlAgents:
 class SqlUsers:
     """The `users` table; users are never removed, so one that was seen need not be looked up again."""
 
-    def __init__(self, engine: AsyncEngine, commits: GroupCommit, clock: Clock) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, commits: GroupCommit, clock: Clock) -> None:
+        self._reads = Reads(engine)
+        self._insert = _insert(engine.dialect.name)(users)
         self._commits = commits
         self._clock = clock
         self._seen: set[str] = set()
@@ -124,8 +124,7 @@ class SqlUsers:
         """Whether there is such a user (AUTH-1)."""
         if user_id in self._seen:
             return True
-        async with self._engine.connect() as connection:
-            found = (await connection.execute(select(users.c.id).where(users.c.id == user_id))).first()
+        found = await self._reads.first(select(users.c.id).where(users.c.id == user_id))
         if found is not None:
             self._seen.add(user_id)
         return found is not None
@@ -133,16 +132,13 @@ class SqlUsers:
     async def by_email(self, email: str) -> str | None:
         """The user with this address; of several the oldest."""
         found = select(users.c.id).where(func.lower(users.c.email) == email.lower())
-        async with self._engine.connect() as connection:
-            oldest = found.order_by(users.c.created_at, users.c.id).limit(1)
-            user_id: str | None = (await connection.execute(oldest)).scalar()
-        return user_id
+        oldest = await self._reads.first(found.order_by(users.c.created_at, users.c.id).limit(1))
+        return None if oldest is None else str(oldest["id"])
 
     async def email_of(self, user_id: str) -> str | None:
         """The user's address."""
-        async with self._engine.connect() as connection:
-            found = select(users.c.email).where(users.c.id == user_id)
-            email: str | None = (await connection.execute(found)).scalar()
+        known = await self._reads.first(select(users.c.email).where(users.c.id == user_id))
+        email: str | None = known and known["email"]
         return email
 
     async def ensure(self, user_id: str, email: str | None = None) -> None:
@@ -151,7 +147,7 @@ class SqlUsers:
             return
         row = {"id": user_id, "email": email, "created_at": self._clock.now_ms()}
         known = update(users).where(users.c.id == user_id, users.c.email.is_(None)).values(email=email)
-        insert = _insert(self._engine.dialect.name)(users).values(row).on_conflict_do_nothing()
+        insert = self._insert.values(row).on_conflict_do_nothing()
 
         async def write(connection: AsyncConnection) -> None:
             made = (await connection.execute(insert)).rowcount

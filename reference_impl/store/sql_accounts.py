@@ -9,10 +9,12 @@ from sqlalchemy import delete, insert, select, update
 from reference_impl.domain.accounts import DeviceGrant, Rotation, Secret, Session
 from reference_impl.store.account_tables import device_grants, magic_links, refresh_tokens, sessions
 from reference_impl.store.accounts import Confirmed
+from reference_impl.store.reading import Reads
 
 if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
+    from reference_impl.store.database import Engine
     from reference_impl.store.group_commit import GroupCommit
 
 _REMEMBERED_MS: Final = 3_600_000
@@ -22,8 +24,8 @@ _REMEMBERED_MS: Final = 3_600_000
 class SqlAccounts:
     """The tables `sessions`, `refresh_tokens`, `magic_links` and `device_grants`."""
 
-    def __init__(self, engine: AsyncEngine, commits: GroupCommit) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, commits: GroupCommit) -> None:
+        self._reads = Reads(engine)
         self._commits = commits
 
     async def begin(self, session: Session, first: Secret, now: int) -> None:
@@ -62,8 +64,7 @@ class SqlAccounts:
 
     async def session_of(self, token: str) -> Session | None:
         """The session of a refresh token."""
-        async with self._engine.connect() as connection:
-            found = (await connection.execute(_WHOLE.where(refresh_tokens.c.hash == token))).mappings().first()
+        found = await self._reads.first(_WHOLE.where(refresh_tokens.c.hash == token))
         return None if found is None else Session(found["id"], found["user_id"])
 
     async def revoke(self, user_id: str, session_id: str, now: int) -> bool:
@@ -103,9 +104,7 @@ class SqlAccounts:
 
     async def grant(self, device: str) -> DeviceGrant | None:
         """The grant of a device code."""
-        query = select(device_grants).where(device_grants.c.device_hash == device)
-        async with self._engine.connect() as connection:
-            found = (await connection.execute(query)).mappings().first()
+        found = await self._reads.first(select(device_grants).where(device_grants.c.device_hash == device))
         return None if found is None else DeviceGrant(**found)
 
     async def polled(self, device: str, interval_ms: int, now: int) -> None:

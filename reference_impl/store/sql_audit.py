@@ -9,15 +9,17 @@ from sqlalchemy import delete, func, insert, select
 
 from reference_impl.domain.audit import AuditEntry, Origin
 from reference_impl.store.account_tables import audit_log
+from reference_impl.store.reading import Reads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
     from reference_impl.logs import Log
     from reference_impl.settings import Audit
     from reference_impl.store.audit import AuditQuery
+    from reference_impl.store.database import Engine
     from reference_impl.store.group_commit import GroupCommit
 
 _DAY_MS: Final = 86_400_000
@@ -33,8 +35,8 @@ class SqlAudit:
     a bound of their own besides, so that no flood of them pushes out what users did.
     """
 
-    def __init__(self, engine: AsyncEngine, commits: GroupCommit, settings: Audit, log: Log) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, commits: GroupCommit, settings: Audit, log: Log) -> None:
+        self._reads = Reads(engine)
         self._commits = commits
         self._settings = settings
         self._log = log
@@ -79,12 +81,9 @@ class SqlAudit:
         wanted = wanted if query.begin is None else wanted & (columns.created_at >= query.begin)
         wanted = wanted if query.end is None else wanted & (columns.created_at < query.end)
         found = select(audit_log).where(wanted).order_by(columns.created_at.desc(), columns.number.desc())
-        async with self._engine.connect() as connection:
-            rows = await connection.execute(found.limit(query.limit).offset(min(query.offset, _FARTHEST)))
-            entries = [_entry(**row) for row in rows.mappings()]
-            count = select(func.count()).select_from(audit_log).where(wanted)
-            total: int = (await connection.execute(count)).scalar_one()
-        return entries, total
+        rows = await self._reads.rows(found.limit(query.limit).offset(min(query.offset, _FARTHEST)))
+        total = await self._reads.number(select(func.count()).select_from(audit_log).where(wanted))
+        return [_entry(**row) for row in rows], total
 
     async def forget(self, now: int) -> None:
         """Remove what is older than it has to be kept, and refusals beyond their bound."""

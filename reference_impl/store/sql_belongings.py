@@ -11,13 +11,15 @@ from sqlalchemy.exc import IntegrityError
 from reference_impl.domain.presets import Constraint, Preset
 from reference_impl.store.account_tables import constraints, presets
 from reference_impl.store.belongings import NameTaken
+from reference_impl.store.reading import Reads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from sqlalchemy import Table
-    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
+    from reference_impl.store.database import Engine
     from reference_impl.store.group_commit import GroupCommit
 
 T = TypeVar("T", Preset, Constraint)
@@ -28,8 +30,8 @@ _ATTEMPTS: Final = 5
 class _Belongings(Generic[T]):
     """A table whose rows have `id`, `user_id` and `created_at`."""
 
-    def __init__(self, engine: AsyncEngine, commits: GroupCommit, table: Table, read: Callable[..., T]) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, commits: GroupCommit, table: Table, read: Callable[..., T]) -> None:
+        self._reads = Reads(engine)
         self._commits = commits
         self._table = table
         self._read: Callable[..., T] = read
@@ -38,16 +40,13 @@ class _Belongings(Generic[T]):
         """One page, newest first, ties by id; and how many there are altogether."""
         mine = self._table.c.user_id == user_id
         query = select(self._table).where(mine).order_by(self._table.c.created_at.desc(), self._table.c.id)
-        async with self._engine.connect() as connection:
-            rows = await connection.execute(query.limit(limit).offset(min(offset, _FARTHEST)))
-            found = [self._read(**row) for row in rows.mappings()]
-            total = (await connection.execute(select(func.count()).select_from(self._table).where(mine))).scalar_one()
-        return found, total
+        rows = await self._reads.rows(query.limit(limit).offset(min(offset, _FARTHEST)))
+        total = await self._reads.number(select(func.count()).select_from(self._table).where(mine))
+        return [self._read(**row) for row in rows], total
 
     async def get(self, user_id: str, item_id: str) -> T | None:
         """One of the user's."""
-        async with self._engine.connect() as connection:
-            found = (await connection.execute(select(self._table).where(self._is(user_id, item_id)))).mappings().first()
+        found = await self._reads.first(select(self._table).where(self._is(user_id, item_id)))
         return None if found is None else self._read(**found)
 
     async def delete(self, user_id: str, item_id: str) -> bool:
@@ -65,7 +64,7 @@ class _Belongings(Generic[T]):
 class SqlPresets(_Belongings[Preset]):
     """The `presets` table."""
 
-    def __init__(self, engine: AsyncEngine, commits: GroupCommit) -> None:
+    def __init__(self, engine: Engine, commits: GroupCommit) -> None:
         super().__init__(engine, commits, presets, _preset)
 
     async def add(self, preset: Preset) -> None:
@@ -90,7 +89,7 @@ class SqlPresets(_Belongings[Preset]):
 class SqlConstraints(_Belongings[Constraint]):
     """The `user_constraints` table."""
 
-    def __init__(self, engine: AsyncEngine, commits: GroupCommit) -> None:
+    def __init__(self, engine: Engine, commits: GroupCommit) -> None:
         super().__init__(engine, commits, constraints, Constraint)
 
     async def add(self, constraint: Constraint) -> None:

@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from sqlalchemy import Select
-    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
     from reference_impl.domain.agents import Activity
     from reference_impl.domain.commands import Change, Command
+    from reference_impl.store.database import Engine
     from reference_impl.store.group_commit import GroupCommit
 
 _OPEN: Final = [status.value for status in CommandStatus if not status.terminal]
@@ -91,7 +92,7 @@ class _Statements:
 class SqlCommands:
     """The tables `commands` and `command_agents`."""
 
-    def __init__(self, engine: AsyncEngine, commits: GroupCommit) -> None:
+    def __init__(self, engine: Engine, commits: GroupCommit) -> None:
         self._reads = Reads(engine)
         self._commits = commits
         self._do = _Statements()

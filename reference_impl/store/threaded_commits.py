@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
 
     from sqlalchemy import Connection, CursorResult, Executable
-    from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from reference_impl.store.database import Engine
     from reference_impl.store.group_commit import Write
 
 
 class ThreadedCommits(GroupCommit):
     """The same as over an asynchronous driver; a write may await nothing but the database."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
         self._thread = ThreadPoolExecutor(1, "writer")
         self._connection: Connection | None = None

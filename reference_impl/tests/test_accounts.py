@@ -168,7 +168,7 @@ async def everything(world: World) -> list[Any]:
 
     from reference_impl.store.tables import metadata  # noqa: PLC0415
 
-    engine = world.parts.accounts._engine  # type: ignore[attr-defined]
+    engine = world.parts.database._engine  # type: ignore[attr-defined]
     async with engine.connect() as connection:
         return [(await connection.execute(select(table))).all() for table in metadata.sorted_tables]
 

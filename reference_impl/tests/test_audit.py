@@ -27,7 +27,7 @@ async def entries(world: World, user: str = "alice", **query: Any) -> list[Json]
 
 async def all_rows(world: World) -> list[Any]:
     """Every row, whoever it belongs to."""
-    async with world.parts.audit._engine.connect() as connection:  # type: ignore[attr-defined]
+    async with world.parts.database._engine.connect() as connection:  # type: ignore[attr-defined]
         return list((await connection.execute(select(audit_log).order_by(audit_log.c.number))).mappings())
 
 
