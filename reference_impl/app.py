@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from functools import cache, partial
 from typing import TYPE_CHECKING, Final
 
-from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import WebSocketRoute
 
@@ -62,8 +61,9 @@ from reference_impl.telemetry import Telemetry
 from reference_impl.web.admission import Admission
 from reference_impl.web.answers import failure_of
 from reference_impl.web.documents import documents
-from reference_impl.web.errors import install
+from reference_impl.web.errors import refusal_of
 from reference_impl.web.openapi import document
+from reference_impl.web.service import Service
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -175,24 +175,24 @@ def make_presenters(settings: Settings) -> Mapping[int, Presenter]:
 def create_app(parts: Parts) -> ASGIApp:
     """Join the parts into one ASGI application."""
     core = Core(parts)
-    app = FastAPI(
+    app = Service(
         title="Onsembl.ai",
         version="1.0",
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False},
         lifespan=lambda _app: _life(core),
     )
-    app.include_router(documents(core))
-    app.include_router(documents(core), prefix=BASE, include_in_schema=False)
     for make_router in parts.make_routers:
-        app.include_router(make_router(core), prefix=BASE)
+        app.take_in(make_router(core), BASE)
+    app.take_in(documents(core))
+    app.take_in(documents(core, shown=False), BASE)
     for path, role in SOCKETS.items():
         app.router.routes.append(WebSocketRoute(path, SocketEndpoint(core, role)))
-    install(app, parts)
     app.openapi = cache(partial(document, app))  # type: ignore[method-assign]  # FastAPI's own way to say it
-    app.add_middleware(Admission, parts=parts)
+    app.add_middleware(Admission, parts=parts, refusal_of=partial(refusal_of, app))
     app.add_middleware(
         CORSMiddleware,
         allow_origins=parts.settings.web.allowed_origins,

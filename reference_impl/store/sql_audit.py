@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _DAY_MS: Final = 86_400_000
 _FARTHEST: Final = 2**62
+_ADD: Final = insert(audit_log)
 _LOOK_EVERY: Final = 1_000
 """After so many refusals it is looked whether there are too many."""
 
@@ -45,10 +46,10 @@ class SqlAudit:
 
     async def add(self, entry: AuditEntry) -> None:
         """Keep one."""
-        statement = insert(audit_log).values(_row(entry))
+        row = _row(entry)
 
         async def write(connection: AsyncConnection) -> None:
-            await connection.execute(statement)
+            await connection.execute(_ADD, row)
 
         await self._commits.write(write)
         if entry.user_id is None:

@@ -1,6 +1,7 @@
 """What was read once is never older at the next read, in whatever order writes come to be committed (AGT-7, HB-2)."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -18,6 +19,7 @@ from reference_impl.domain.vocabulary import AgentStatus, AgentType
 from reference_impl.logs import make_log
 from reference_impl.store import AgentQuery, Taken
 from reference_impl.store.buffered import BufferedAgents
+from reference_impl.store.cached import CachedAgents
 from reference_impl.store.database import database_url, make_engine
 from reference_impl.store.group_commit import GroupCommit
 from reference_impl.store.migrate import upgrade
@@ -161,3 +163,37 @@ async def test_later_heartbeat_outlives_an_earlier_save(store: Store) -> None:
     assert await store.agents.get("a1") == later
     await store.agents.flush()
     assert await store.sql.get("a1") == later
+
+
+async def test_memory_says_what_the_database_says(store: Store) -> None:
+    """Whatever is written, alone or side by side, lists and pages from memory are those from the database."""
+    cached = CachedAgents(store.agents, store.clock, 60)
+    known = {"a1": ONLINE}
+    dice = random.Random(1)
+
+    async def step(agent_id: str) -> None:
+        agent = known.get(agent_id)
+        if agent is None:
+            agent = replace(ONLINE, agent_id=agent_id, created_at=1000 + dice.randrange(3))
+        elif dice.random() < 0.2:
+            del known[agent_id]
+            return await cached.delete(agent)
+        status = dice.choice([AgentStatus.ONLINE, AgentStatus.OFFLINE])
+        known[agent_id] = agent = replace(agent, status=status, updated_at=agent.updated_at + 1)
+        if agent_id in {"a1", "a2"} or dice.random() < 0.5:
+            return await cached.save(agent)
+        await cached.save(agent)
+        known[agent_id] = agent = replace(agent, last_heartbeat=agent.updated_at + 1, updated_at=agent.updated_at + 1)
+        cached.beat(agent)
+        return None
+
+    for _ in range(60):
+        await asyncio.gather(*(step(f"a{one}") for one in dice.sample(range(12), 2)), cached.all_of("alice"))
+        assert await cached.all_of("alice") == await store.agents.all_of("alice")
+        page = AgentQuery("alice", status=AgentStatus.ONLINE, limit=3, offset=1)
+        assert await cached.page(page) == await store.agents.page(page)
+    assert await cached.all_of("bob") == []
+    await cached.save(replace(ONLINE, agent_id="mine"))
+    with pytest.raises(Taken):
+        await cached.save(replace(ONLINE, agent_id="mine", user_id="bob"))
+    assert await cached.all_of("bob") == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 
 from reference_impl.auth.tokens import bearer
 from reference_impl.domain.allowance import Allowance
@@ -14,6 +14,8 @@ from reference_impl.domain.errors import Refusal, too_many_requests, unauthorize
 from reference_impl.web.witness import Witness
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from reference_impl.auth import Principal
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 _REQUEST_ID: Final = "X-Request-Id"
 _VERSION: Final = "X-API-Version"
+_ID_LABEL: Final = _REQUEST_ID.lower().encode()
+_VERSION_LABEL: Final = _VERSION.lower().encode()
 _LONGEST_ID: Final = 200
 _DRAINED: Final = 16 * 1024 * 1024
 
@@ -28,9 +32,11 @@ _DRAINED: Final = 16 * 1024 * 1024
 class Admission:
     """Lets a request in or refuses it; puts `principal` and `version` into its state."""
 
-    def __init__(self, app: ASGIApp, parts: Parts) -> None:
+    def __init__(self, app: ASGIApp, parts: Parts, refusal_of: Callable[[Scope, Exception], Refusal | None]) -> None:
         self._app = app
         self._parts = parts
+        self._refusal_of = refusal_of
+        self._versions = {str(version): version for version in parts.presenters}
         limits = parts.settings.limits
         self._allowance = Allowance(limits.rest_requests_per_s, limits.rest_burst_s)
 
@@ -46,12 +52,13 @@ class Admission:
         try:
             await self._serve(scope, headers, receive, answer, witness)
         except Exception as error:
-            if not isinstance(error, Refusal):
+            refusal = self._refusal_of(scope, error)
+            if refusal is None:
                 self._parts.log.exception("request_failed", path=scope["path"])
-                error = Refusal("INTERNAL_ERROR", "The server failed to answer", status=500)
+                refusal = Refusal("INTERNAL_ERROR", "The server failed to answer", status=500)
             if answer.started:
                 raise
-            await self._parts.fail(error).response()(scope, receive, witness)
+            await self._parts.fail(refusal).response()(scope, receive, witness)
 
     async def _serve(
         self, scope: Scope, headers: Headers, receive: Receive, answer: _Labelled, witness: Witness
@@ -62,11 +69,10 @@ class Admission:
         elif scope["method"] in CHANGING:  # who reads health, metrics and documents is not counted
             self._count(_address(scope))
         wanted = headers.get(_VERSION, "1").strip()
-        versions = {str(version): version for version in self._parts.presenters}
-        if wanted not in versions:
+        if wanted not in self._versions:
             raise Refusal("UNSUPPORTED_VERSION", "There is no such API version")  # VER-3
         answer.version = wanted
-        state["version"] = versions[wanted]
+        state["version"] = self._versions[wanted]
         body = await _body(receive, headers, self._parts.settings.limits.body_bytes)
         await self._app(scope, _replay(body, receive), witness)
 
@@ -101,9 +107,8 @@ class _Labelled:
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.started = True
-            headers = MutableHeaders(scope=message)
-            headers[_REQUEST_ID] = self._request_id
-            headers[_VERSION] = self.version or "1"
+            labels = ((_ID_LABEL, self._request_id.encode("latin-1")), (_VERSION_LABEL, (self.version or "1").encode()))
+            message["headers"] = [*message.get("headers", ()), *labels]
         await self._send(message)
 
 

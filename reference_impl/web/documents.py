@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 _OBJECT: Final = {"type": "object"}
 
 
-def documents(core: Core) -> APIRouter:
-    """Make the routes."""
+def documents(core: Core, *, shown: bool = True) -> APIRouter:
+    """Make the routes, shown in the OpenAPI document or not."""
     parts = core.parts
-    router = APIRouter(tags=["System"])
+    router = APIRouter(tags=["System"], include_in_schema=shown)
 
     @router.get("/health", **plain_operation("health", JSON, schema("health.json")))
     async def health() -> Response:

@@ -12,34 +12,18 @@ from reference_impl.domain.errors import Refusal, invalid
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
-    from starlette.requests import Request
-    from starlette.responses import Response
-
-    from reference_impl.parts import Parts
+    from starlette.types import Scope
 
 _METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 
 
-def install(app: FastAPI, parts: Parts) -> None:
-    """Teach the application to answer failures."""
-
-    async def refused(_request: Request, error: Exception) -> Response:
-        return parts.fail(_refusal(error)).response()
-
-    async def http(request: Request, error: Exception) -> Response:
-        return parts.fail(_http(app, request, error)).response()
-
-    app.add_exception_handler(Refusal, refused)
-    app.add_exception_handler(RequestValidationError, refused)
-    app.add_exception_handler(HTTPException, http)
-
-
-def _refusal(error: Exception) -> Refusal:
-    if isinstance(error, RequestValidationError):
-        return _invalid(error)
+def refusal_of(app: FastAPI, scope: Scope, error: Exception) -> Refusal | None:
+    """Say what was raised as a refusal; None if it is a fault of ours."""
     if isinstance(error, Refusal):
         return error
-    raise error
+    if isinstance(error, RequestValidationError):
+        return _invalid(error)
+    return _http(app, scope, error) if isinstance(error, HTTPException) else None
 
 
 def _invalid(error: RequestValidationError) -> Refusal:
@@ -53,21 +37,21 @@ def _invalid(error: RequestValidationError) -> Refusal:
     return invalid(f"The request is wrong at {where}: {errors[0]['message']}", errors)
 
 
-def _http(app: FastAPI, request: Request, error: Exception) -> Refusal:
-    status = error.status_code if isinstance(error, HTTPException) else 500
+def _http(app: FastAPI, scope: Scope, error: HTTPException) -> Refusal:
+    status = error.status_code
     if status == 404:  # noqa: PLR2004
         return Refusal("NOT_FOUND", "There is no such path", status=404)
     if status == 405:  # noqa: PLR2004
-        allowed = ", ".join(sorted(_methods(app, request)))
+        allowed = ", ".join(sorted(_methods(app, scope)))
         return Refusal("METHOD_NOT_ALLOWED", "The path has no such method", status=405, headers={"Allow": allowed})
     if status == 400:  # noqa: PLR2004 - FastAPI could not read the body
         return invalid("The body is not valid JSON", [{"pointer": "", "message": "must be JSON"}])
     return Refusal("REQUEST_FAILED", "The request could not be served", status=status)
 
 
-def _methods(app: FastAPI, request: Request) -> set[str]:
+def _methods(app: FastAPI, scope: Scope) -> set[str]:
     """All methods of the path, found by asking for each: one route knows only its own (VAL-3)."""
-    bare = {key: request.scope[key] for key in ("type", "path", "root_path", "headers", "query_string")}
+    bare = {key: scope[key] for key in ("type", "path", "root_path", "headers", "query_string")}
     return {
         method
         for method in _METHODS
