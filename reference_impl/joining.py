@@ -14,9 +14,9 @@ from reference_impl.store.cached import CachedAgents
 from reference_impl.store.cached_queues import CachedQueues
 from reference_impl.store.group_commit import GroupCommit
 from reference_impl.store.plain import PlainEngine
+from reference_impl.store.plain_commits import PlainCommits
 from reference_impl.store.sql import SqlAgents
 from reference_impl.store.sql_commands import SqlCommands
-from reference_impl.store.threaded_commits import ThreadedCommits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,7 +46,7 @@ class Joining:
 
 def the_only_node(settings: Settings, engine: Engine, clock: Clock, log: Log) -> Joining:
     """All in this process's memory; heartbeats and single agents are kept there too."""
-    commits = ThreadedCommits(engine) if isinstance(engine, PlainEngine) else GroupCommit(engine)
+    commits = PlainCommits(engine) if isinstance(engine, PlainEngine) else GroupCommit(engine)
     agents: AgentStore = BufferedAgents(SqlAgents(engine, commits), clock, log, settings.timings.flush_interval_s)
     if settings.agents.enable_caching:
         agents = CachedAgents(agents, clock, settings.agents.cache_ttl_seconds)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
 RFC3339: Final = (
@@ -14,6 +15,7 @@ _LAST: Final = 253_402_300_799_999
 """The last millisecond of the year 9999: RFC 3339 has no later one, and a client may send one."""
 
 
+@lru_cache(10_000)
 def rfc3339(ms: int) -> str:
     """Write milliseconds since 1970 as an RFC 3339 string in UTC, always with three decimals.
 
@@ -28,6 +30,7 @@ def rfc3339_or_none(ms: int | None) -> str | None:
     return None if ms is None else rfc3339(ms)
 
 
+@lru_cache(10_000)
 def parse_ms(text: str) -> int:
     """Read any ISO 8601 time as milliseconds since 1970; a time without a zone is in UTC.
 

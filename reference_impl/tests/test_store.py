@@ -2,8 +2,9 @@
 
 import asyncio
 import random
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,9 +24,9 @@ from reference_impl.store.cached import CachedAgents
 from reference_impl.store.database import database_url, make_engine
 from reference_impl.store.group_commit import GroupCommit
 from reference_impl.store.migrate import upgrade
+from reference_impl.store.plain_commits import PlainCommits
 from reference_impl.store.sql import SqlAgents
 from reference_impl.store.tables import users
-from reference_impl.store.threaded_commits import ThreadedCommits
 
 ONLINE = Agent("a1", "alice", "Ada", AgentType.CLAUDE, AgentStatus.ONLINE, "1.0", ("basic",), 1000, 1000)
 BEATEN = replace(ONLINE, updated_at=2000, last_heartbeat=2000, metrics=Metrics(3, 60, 256, 12.5, 2000))
@@ -75,7 +76,7 @@ async def store(database: str) -> AsyncIterator[Store]:
     await made.engine.dispose()
 
 
-@pytest_asyncio.fixture(params=[GroupCommit, ThreadedCommits])
+@pytest_asyncio.fixture(params=[GroupCommit, PlainCommits])
 async def commits(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[GroupCommit]:
     """Both ways to write, on an empty SQLite file."""
     engine = make_engine(database_url(str(tmp_path / "onsembl.sqlite3")))
@@ -106,10 +107,10 @@ async def test_a_write_that_fails_fails_alone(commits: GroupCommit) -> None:
     assert await commits.write(count) == 2
 
 
-async def test_a_write_in_a_thread_waits_for_nothing_else(tmp_path: Path) -> None:
+async def test_a_write_on_the_spot_waits_for_nothing_else(tmp_path: Path) -> None:
     """A write that awaits anything but the database is a fault, and leaves nothing behind."""
     engine = make_engine(database_url(str(tmp_path / "onsembl.sqlite3")))
-    commits = ThreadedCommits(engine)
+    commits = PlainCommits(engine)
     with pytest.raises(RuntimeError, match="nothing but the database"):
         await commits.write(lambda _connection: asyncio.sleep(0))
     await commits.close()
@@ -197,3 +198,21 @@ async def test_memory_says_what_the_database_says(store: Store) -> None:
     with pytest.raises(Taken):
         await cached.save(replace(ONLINE, agent_id="mine", user_id="bob"))
     assert await cached.all_of("bob") == []
+
+
+async def test_another_process_that_writes_is_waited_for(tmp_path: Path) -> None:
+    """While another process holds SQLite's one lock, a write waits and this process goes on."""
+    path = tmp_path / "onsembl.sqlite3"
+    engine = make_engine(database_url(str(path)))
+    await upgrade(engine)
+    commits = PlainCommits(engine)
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        statement = insert(users).values(id="alice", created_at=1)
+        writing = asyncio.create_task(commits.write(lambda connection: connection.execute(statement)))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(writing), 0.05)
+        other.rollback()
+    await writing
+    await commits.close()
+    await engine.dispose()
