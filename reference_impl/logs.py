@@ -41,12 +41,13 @@ class _Lines:
     def _writer(self) -> Any:
         import structlog  # noqa: PLC0415 - with all that it finds to make tracebacks pretty, a tenth of the start
 
+        tracebacks = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)  # locals hold tokens
         return structlog.wrap_logger(
             structlog.PrintLogger(sys.stderr),
             processors=[
                 structlog.processors.add_log_level,
                 structlog.processors.TimeStamper(fmt="iso"),
-                structlog.processors.dict_tracebacks,
+                structlog.processors.ExceptionRenderer(tracebacks),
                 redact,
                 structlog.processors.JSONRenderer(),
             ],
