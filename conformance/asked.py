@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from conformance.resources import is_known, resource_of
 from conformance.rest_views import is_plain_json, judged
-from conformance.timeline import MISSING, VALID
+from conformance.timeline import MISSING, VALID, remembered
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from conformance.contract import Contract, Operation
+    from conformance.contract.shapes import Violation
     from conformance.timeline import Exchange, Timeline
 
 ELSEWHERE = frozenset({"listAgents", "renameAgent"})
@@ -37,8 +38,14 @@ class Asked(NamedTuple):
     e: Exchange
     operation: Operation
     faults: tuple[Fault, ...]
+    """By the quick validator alone; whoever makes a finding of them asks `confirm` first."""
+
+    def confirm(self, contract: Contract) -> None:
+        """Raises `Disagreement` where the second validator has nothing against what the first refuses."""
+        _faults(contract, self.operation, self.e, contract.violations)
 
 
+@remembered
 def asked(t: Timeline) -> Iterator[Asked]:
     """Requests with a body or a query, of a user for what is there, whose rightness is beyond doubt."""
     for e in judged(t, credential=None):
@@ -47,7 +54,7 @@ def asked(t: Timeline) -> Iterator[Asked]:
             continue
         if operation.secured and e.credential != VALID:
             continue
-        faults = _faults(t.contract, operation, e)
+        faults = _faults(t.contract, operation, e, t.contract.shapes.suspected)
         if faults is not None and _is_there(t, e):
             yield Asked(e, operation, faults)
 
@@ -55,7 +62,7 @@ def asked(t: Timeline) -> Iterator[Asked]:
 def right_or_wrong(contract: Contract, e: Exchange) -> bool | None:
     """Whether a request keeps its operation's schema in body and query; None where the contract leaves it open."""
     operation = contract.operations.get(e.operation or "")
-    faults = _faults(contract, operation, e) if operation else None
+    faults = _faults(contract, operation, e, contract.violations) if operation else None
     return None if faults is None else not faults
 
 
@@ -69,7 +76,9 @@ def _is_there(t: Timeline, e: Exchange) -> bool:
     return resource_of(e) is None or is_known(t, e)
 
 
-def _faults(contract: Contract, operation: Operation, e: Exchange) -> tuple[Fault, ...] | None:
+def _faults(
+    contract: Contract, operation: Operation, e: Exchange, violations: Callable[[str, Any], list[Violation]]
+) -> tuple[Fault, ...] | None:
     """What is wrong with a request; None where it says nothing that could be, or the contract leaves it open."""
     body = operation.body and e.request is not MISSING
     if body and not is_plain_json(e):
@@ -78,18 +87,20 @@ def _faults(contract: Contract, operation: Operation, e: Exchange) -> tuple[Faul
         return None
     found: list[Fault] = []
     if body:
-        found += [Fault("body", v.pointer, v.expected) for v in contract.violations(operation.body, e.request)]
+        found += [Fault("body", v.pointer, v.expected) for v in violations(operation.body, e.request)]
         if not found and not all(map(_is_ordinary, _texts(e.request))):
             return None
     for name in operation.query.keys() & e.query.keys():
-        verdict = _judged(contract, operation.query[name], e.query[name])
+        verdict = _judged(contract, operation.query[name], e.query[name], violations)
         if verdict is None:
             return None
         found += [Fault("query", f"/{name}", verdict)] if verdict else []
     return tuple(found)
 
 
-def _judged(contract: Contract, schema: str, text: str) -> str | None:
+def _judged(
+    contract: Contract, schema: str, text: str, violations: Callable[[str, Any], list[Violation]]
+) -> str | None:
     """What a query value should be instead; empty when it is right, None where the contract leaves it open."""
     value: Any = int(text) if re.fullmatch(r"-?\d{1,15}", text) and str(int(text)) == text else text
     right = contract.samples.right(schema)
@@ -102,7 +113,7 @@ def _judged(contract: Contract, schema: str, text: str) -> str | None:
             return None
         if _is_moment(right) and re.search(r"\d", text) and not MOMENT.match(text):
             return None
-    return next((v.expected for v in contract.violations(schema, value)), "")
+    return next((v.expected for v in violations(schema, value)), "")
 
 
 def _differs_in_case(contract: Contract, schema: str, text: str) -> bool:

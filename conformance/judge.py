@@ -49,10 +49,13 @@ def judge(rule: Rule, timeline: Timeline, is_over: Callable[[], bool] = never) -
             if cut := (occasions >= MOST or is_over()):
                 break
             occasions += 1
-            if room := LIMIT - len(findings):
-                found = list(islice((rule.stamped(f, timeline.case) for f in rule.check(occasion, timeline)), room))
-                findings += (f for f in found if f.fault != "harness")
-                undecided = undecided or next((f.says for f in found if f.fault == "harness"), "")
+            if len(findings) == LIMIT:
+                continue
+            for finding in islice(rule.check(occasion, timeline), LIMIT - len(findings)):
+                if finding.fault != "harness":
+                    findings.append(rule.stamped(finding, timeline.case))
+                else:
+                    undecided = undecided or finding.says
     except Exception as error:  # noqa: BLE001 - whatever breaks in a rule is reported as ours, with the rule's name
         frame = _where(error)
         return Judgement(rule.id, occasions, tuple(findings), f"{type(error).__name__} in {frame}: {error}")

@@ -115,18 +115,27 @@ class Shapes:
 
     def violations(self, name: str, value: Any) -> list[Violation]:
         """How `value` breaks the schema at `schemas/<name>`; empty when it does not. Raises `Disagreement`."""
-        errors = list(self._fast_validator(name).iter_errors(value))
-        if not errors:
+        found = self.suspected(name, value)
+        if not found:
             return []
         slow = {(_pointer(e.absolute_path), str(e.validator)) for e in self._slow_validator(name).iter_errors(value)}
         if not slow:
             raise Disagreement(f"schemas/{name}: one validator refuses {value!r:.200}, the other accepts it")
-        return [self._violation(value, e) for e in errors]
+        return found
+
+    def suspected(self, name: str, value: Any) -> list[Violation]:
+        """The same by the quick validator alone: whoever blames a backend for it asks for the `violations` first."""
+        if self.accepts(name, value):
+            return []
+        return [self._violation(value, e) for e in self._fast_validator(name).iter_errors(value)]
 
     def broken(self, name: str, value: Any) -> set[tuple[str, str]]:
         """The places and keywords that a value breaks, by the quick validator alone: for counting, not for judging."""
-        found = (self._violation(value, e) for e in self._fast_validator(name).iter_errors(value))
-        return {(v.pointer, v.keyword) for v in found}
+        return {(v.pointer, v.keyword) for v in self.suspected(name, value)}
+
+    def faults(self, name: str, value: Any) -> int:
+        """In how many ways a value breaks its schema, by the quick validator alone."""
+        return sum(1 for _ in self._fast_validator(name).iter_errors(value))
 
     def accepts(self, name: str, value: Any) -> bool:
         """Whether `value` fits the schema."""

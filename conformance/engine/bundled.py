@@ -102,6 +102,11 @@ class Reference:
         self._port = urlsplit(facts["url"]).port or 0
         return str(facts["url"])
 
+    @property
+    def pid(self) -> int:
+        """The server's process; 0 when there is none."""
+        return self._server.pid if self._server is not None else 0
+
     async def restart(self, *, kill: bool = False) -> None:
         """Ends the server, with SIGKILL or SIGTERM, and starts it again on its port. Raises `HeldError`."""
         if self._server is not None and kill and self._server.returncode is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import math
+import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -56,6 +57,9 @@ GRACE = 2.0
 """Seconds for what is still to be judged when a run is ended."""
 TICK = 0.05
 PAUSE = 0.1
+TURN = 0.0005
+"""Seconds after which a thread that judges gives way to the one that talks to the backend: Python's own are ten times
+as many, which that one would wait at each of its system calls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,7 @@ class Run:
         self._worlds: set[World] = set()
         self._stopped = ""
         self._judge_until = math.inf
+        self._bench = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self._keyring = Keyring(self._target)
         self._shrinker: Shrinker | None = None
@@ -173,6 +178,8 @@ class Run:
 
     async def _guarded(self, plan: Plan) -> None:
         watch = asyncio.create_task(self._watch_lag())
+        before = sys.getswitchinterval()
+        sys.setswitchinterval(TURN)
         try:
             async with asyncio.timeout(self._options.max_time):
                 await self._all(plan)
@@ -182,6 +189,7 @@ class Run:
             self._stopped = self._stopped or "interrupted"
         finally:
             watch.cancel()
+            sys.setswitchinterval(before)
             for _, _, first in self._doubtful:
                 self._events.put_nowait(undecided(first, self._second_look.doubts(first)))
             self._events.put_nowait(None)
@@ -316,23 +324,31 @@ class Run:
     async def _judged(self, timeline: Timeline, rules: Iterable[Rule]) -> tuple[tuple[Judgement, ...], str, bool]:
         """What the rules say; why they did not come to an end, if so; whether the run was ended meanwhile.
 
-        They are asked in a thread, for a timeline can be long and the run's time goes on.
+        They are asked in a thread, for a timeline can be long and the run's time goes on; for one case after the other,
+        since several threads would only keep the one that talks to the backend from its turn.
         """
         clock = time.monotonic
-        end = clock() + JUDGING
+        end = math.inf
 
         def is_over() -> bool:
             return clock() > min(end, self._judge_until)
 
-        judging = asyncio.ensure_future(asyncio.to_thread(judge_all, rules, timeline, is_over))
+        async def in_turn() -> list[Judgement]:
+            nonlocal end
+            async with self._bench:
+                end = clock() + JUDGING
+                return await asyncio.to_thread(judge_all, rules, timeline, is_over)
+
+        judging = asyncio.create_task(in_turn())
         interrupted = False
         while not judging.done() and clock() < min(end, self._judge_until) + GRACE:
             try:
-                await asyncio.wait({judging}, timeout=min(end, self._judge_until) + GRACE - clock())
+                await asyncio.wait({judging}, timeout=min(min(end, self._judge_until) + GRACE - clock(), GRACE))
             except asyncio.CancelledError:
                 interrupted = True
                 self._hurry()
         if not judging.done():
+            judging.cancel()  # the next may begin
             return (), "judging it took too long", interrupted
         unfinished = "judging it took too long" if is_over() else ""
         return tuple(judging.result()), unfinished, interrupted

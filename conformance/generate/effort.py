@@ -32,6 +32,8 @@ class Effort:
     """The phases in which REST requests are generated."""
     walks: int = 0
     """How often REST is walked along its links."""
+    payloads: int = 0
+    """How many payloads are drawn for each message, beside those that are enumerated."""
 
 
 FUZZED = 100
@@ -39,7 +41,7 @@ FUZZED = 100
 EFFORTS: Mapping[str, Effort] = {
     "quick": Effort(20, (rest_cases.coverage(part=10),)),
     "normal": Effort(150, (rest_cases.coverage(),)),
-    "deep": Effort(0, (rest_cases.EXAMPLES, rest_cases.coverage(), rest_cases.fuzzing(FUZZED)), 40),
+    "deep": Effort(0, (rest_cases.EXAMPLES, rest_cases.coverage(), rest_cases.fuzzing(FUZZED)), 40, 400),
 }
 
 
@@ -67,6 +69,7 @@ def generated(  # noqa: PLR0913 - the facts that decide, by name
             touched = _only(contract, changes)
             causes = changes.provoking
         yield from messages.cases(touched, target)
+        yield from messages.drawn(touched, target, count=most.payloads, seed=seed)
         yield from rest_cases.cases(touched, target, phases=most.requests, seed=seed)
         if touched.operations:
             yield from rest_walks.walks(contract, target, count=most.walks, seed=seed)
@@ -89,6 +92,7 @@ def named(contract: Contract, case: str, seed: int) -> Provocation | None:
     anything, most = Target(url="http://127.0.0.1"), EFFORTS["deep"]
     found = chain(
         messages.cases(contract, anything),
+        messages.drawn(contract, anything, count=most.payloads, seed=seed),
         rest_cases.cases(contract, anything, phases=most.requests, seed=seed),
         rest_walks.walks(contract, anything, count=most.walks, seed=seed),
     )

@@ -1,27 +1,31 @@
 """Messages generated from AsyncAPI and the schemas: per message type the valid ones, and those that break one keyword.
 
-One case for each message that a client may send. The broken ones go first, on connections that are there anyway, then
-the valid ones; what the schema cannot know (whose id it is, which token) is put in from the
-conversation, so that a broken payload is broken in that one place. Nothing is judged here: rules say of each message
-whether it had to be served or refused, and what may have changed.
+One case for each message that a client may send, and one of payloads that are drawn (`recombined`). The broken ones go
+first, on connections that are there anyway, then the valid ones; what the schema cannot know (whose id it is, which
+token) is put in from the conversation, so that a broken payload is broken in that one place. They leave in bursts, many
+under way at once, and answers are told apart by the ids that they name. Nothing is judged here: rules say of each
+message whether it had to be served or refused, and what may have changed.
 """
 
 from __future__ import annotations
 
 import asyncio
-import uuid
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
+from conformance.dialogue import ANSWER_SECONDS
 from conformance.generate.payloads import broken_payloads, valid_payloads
+from conformance.generate.recombined import Stock
 from conformance.generate.turn import in_turn
 from conformance.rule import Provocation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from conformance.contract import Contract
     from conformance.contract.messages import Message
+    from conformance.contract.shapes import Shapes
     from conformance.target import Target
     from conformance.world.actors import Agent, Dashboard
     from conformance.world.link import Link
@@ -32,9 +36,15 @@ BUDGET = 30.0
 ROLE_MESSAGES = ("AGENT_CONNECT", "DASHBOARD_INIT")
 BURST = {"agent": 150, "dashboard": 75}
 """Messages that one connection may send in one go: what the contract lets through in two seconds, with room (WSX-6)."""
+AT_ONCE = 25
+"""Valid messages that are sent in one go: a backend has work with each of them, and its answers are waited for."""
 COMMANDS = 4
 """Commands that are made for messages about commands: an agent may be given five at a time (CMD-4)."""
 DESTRUCTIVE = ("EMERGENCY_STOP",)
+OURS = frozenset({"agentId", "commandId", "userId", "accessToken"})
+"""Members into which the conversation puts its own values."""
+RIGHT = 4
+"""Of so many drawn payloads one is valid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,31 +58,56 @@ class Samples:
 
 def cases(contract: Contract, target: Target) -> Iterator[Provocation]:
     """One case for each message that a client may send to this target."""
-    for message in contract.messages.values():
+    for number, message in enumerate(contract.messages.values()):
         if not message.side.startswith("from-") or message.capability in target.withheld:
             continue
         stops = message.type in DESTRUCTIVE
         needs = frozenset({"destructive"} if stops else set())
         yield Provocation(
-            _script(contract, message), alone=stops, needs=needs, budget=BUDGET, name=f"messages/{message.key}"
+            _script(message, partial(samples, contract, message), number),
+            alone=stops,
+            needs=needs,
+            budget=BUDGET,
+            name=f"messages/{message.key}",
         )
+
+
+def drawn(contract: Contract, target: Target, *, count: int, seed: int) -> Iterator[Provocation]:
+    """One case of up to so many drawn payloads for each message that does no harm in numbers."""
+    for number, message in enumerate(contract.messages.values()):
+        is_ours = message.side.startswith("from-") and message.capability not in target.withheld
+        if count and is_ours and message.type not in DESTRUCTIVE:
+            make = partial(recombined, contract, message, count=count, seed=seed)
+            yield Provocation(_script(message, make, number), budget=BUDGET, name=f"messages/drawn/{message.key}")
+
+
+def recombined(contract: Contract, message: Message, *, count: int, seed: int) -> Samples:
+    """Payloads put together from the enumerated ones; none of them valid where each takes a connection of its own."""
+    made = samples(contract, message)
+    stock = Stock(contract.shapes, message.schema, made.valid, made.broken, OURS)
+    right = 0 if message.type in ROLE_MESSAGES else count // RIGHT
+    name = f"{seed}/{message.key}"
+    return Samples(message, stock.right(right, name), stock.wrong(count - right, name))
 
 
 def samples(contract: Contract, message: Message) -> Samples:
     """What there is to send: of the broken ones those that break exactly one keyword."""
-    valid = [p.value for p in valid_payloads(contract, message.schema) if isinstance(p.value, dict)]
-    broken = [p.value for p in broken_payloads(contract, message.schema) if _breaks_one(contract, message, p.value)]
-    return Samples(message, valid, broken)
+    valid = [p.value for p in valid_payloads(contract.shapes, message.schema) if isinstance(p.value, dict)]
+    return Samples(message, valid, _broken(contract.shapes, message.schema))
 
 
-def _breaks_one(contract: Contract, message: Message, value: Any) -> bool:
-    return len({(v.pointer, v.keyword) for v in contract.violations(message.schema, value)}) == 1
+@lru_cache(maxsize=256)
+def _broken(shapes: Shapes, schema: str) -> tuple[Any, ...]:
+    found = (p.value for p in broken_payloads(shapes, schema))
+    return tuple(v for v in found if len({(w.pointer, w.keyword) for w in shapes.violations(schema, v)}) == 1)
 
 
-def _script(contract: Contract, message: Message) -> Any:
+def _script(message: Message, make: Callable[[], Samples], number: int) -> Any:
+    """Cases take turns with the users: what happens to one user is told to all dashboards of his."""
+
     async def played(world: World) -> None:
-        found = await in_turn(lambda: samples(contract, message))
-        stage = await Stage.set(world, message)
+        found = await in_turn(make)
+        stage = await Stage.set(world, message, world.user(number % len(world.site.keyring.users)))
         await stage.send(found.broken, valid=False)
         await stage.send(found.valid, valid=True)
         await world.quiet()
@@ -83,19 +118,22 @@ def _script(contract: Contract, message: Message) -> Any:
 class Stage:
     """A user with a dashboard that watches, an agent, and commands for messages that need one."""
 
-    def __init__(self, world: World, message: Message, agent: Agent, dashboard: Dashboard) -> None:
+    def __init__(self, world: World, message: Message, user: User, agent: Agent, dashboard: Dashboard) -> None:
         self._world = world
+        self._user = user
         self._message = message
         self._agent = agent
         self._dashboard = dashboard
         self._commands: list[str] = []
         self._sent = 0
+        self._role = message.side.removeprefix("from-")
+        self._speaker = agent.link if self._role == "agent" else dashboard.link
+        self._room = BURST[self._role]
 
     @classmethod
-    async def set(cls, world: World, message: Message) -> Stage:
-        """Everything that the message needs to be said."""
-        user = world.user()
-        stage = cls(world, message, await user.agent(), await user.dashboard())
+    async def set(cls, world: World, message: Message, user: User) -> Stage:
+        """Everything that the message needs to be said, of one user."""
+        stage = cls(world, message, user, await user.agent(), await user.dashboard())
         properties = world.site.contract.shapes.schema(message.schema).get("properties", {})
         if "commandId" in properties and message.type != "COMMAND_REQUEST":
             for _ in range(COMMANDS):
@@ -103,37 +141,36 @@ class Stage:
             await asyncio.gather(*(stage._agent.takes(command) for command in stage._commands))
         return stage
 
-    @property
-    def user(self) -> User:
-        """Whose all of it is."""
-        return self._world.user()
-
     async def send(self, payloads: Sequence[Any], *, valid: bool) -> None:
-        """All of them, in as many bursts as the rate allows, each on a connection of its own; waits for the answers."""
-        role = self._message.side.removeprefix("from-")
-        alone = valid and self._message.type in ROLE_MESSAGES
-        size = 1 if alone else BURST[role]
-        bursts = [payloads[at : at + size] for at in range(0, len(payloads), size)]
-        for number, burst in enumerate(bursts):
-            link = await self._link(role, number, fresh=alone)
-            sent = [await link.send(self._message.type, self._bound(payload, valid=valid)) for payload in burst]
-            if sent:
-                await link.answer(sent[-1], "DASHBOARD_READY", "SERVER_HEARTBEAT", "PONG", within=2.0, expected=False)
+        """All of them, in as many bursts as the rate asks for; waits for the answers, which come in any number."""
+        kind, answer = self._message.type, self._message.answer
+        alone = valid and kind in ROLE_MESSAGES
+        left = list(payloads)
+        while left:
+            link = await self._user.socket(self._role) if alone else await self._with_room()
+            size = 1 if alone else min(self._room, AT_ONCE if valid else self._room)
+            burst, left = left[:size], left[size:]
+            self._room -= 0 if alone else len(burst)
+            sent = await link.send_all(kind, [self._bound(payload, valid=valid) for payload in burst])
+            self._world.recorder.note("generated", connection=link.name, messages=len(sent), valid=valid)
+            if answer is not None or not valid:
+                await link.answers(sent, *filter(None, [answer]), within=ANSWER_SECONDS)
             await link.fence()
             if alone:
                 await link.close()
 
-    async def _link(self, role: str, number: int, *, fresh: bool) -> Link:
-        if fresh:
-            return await self.user.socket(role)
-        if role == "dashboard":
-            return self._dashboard.link if number == 0 else (await self.user.dashboard()).link
-        return self._agent.link if number == 0 else (await self._again()).link
-
-    async def _again(self) -> Agent:
-        """The same agent on a fresh connection, which replaces the one before (CON-4)."""
-        await self._agent.connect()
-        return self._agent
+    async def _with_room(self) -> Link:
+        """A connection on which the rate allows another message: this one, or a fresh one in its place."""
+        if not self._room:
+            self._room = BURST[self._role]
+            if self._role == "agent":
+                await self._agent.connect()  # the same agent, which replaces the connection before (CON-4)
+                self._speaker = self._agent.link
+            else:
+                if self._speaker is not self._dashboard.link:
+                    await self._speaker.close()
+                self._speaker = (await self._user.dashboard()).link
+        return self._speaker
 
     def _bound(self, payload: Any, *, valid: bool) -> Any:
         """The payload with what only the conversation knows; a broken one stays broken, and in one place."""
@@ -143,22 +180,18 @@ class Stage:
         fresh = valid and self._message.type == "AGENT_CONNECT"
         given = {
             "agentId": self._world.new_id() if fresh else self._agent.id,
-            "commandId": self._commands[self._sent % COMMANDS] if self._commands else self._new_command(),
-            "userId": self._world.site.keyring.subject(self.user.name),
-            "accessToken": self._world.site.keyring.token(self.user.name),
+            "commandId": self._commands[self._sent % COMMANDS] if self._commands else self._world.new_command(),
+            "userId": self._world.site.keyring.subject(self._user.name),
+            "accessToken": self._world.site.keyring.token(self._user.name),
         }
         if fresh:
-            self.user.made(str(given["agentId"]))
+            self._user.made(str(given["agentId"]))
         schema = self._message.schema
         bound = dict(payload)
         for name, value in given.items():
             if name in bound and value is not None and self._may_stand(schema, bound, name, value, valid=valid):
                 bound[name] = value
         return bound
-
-    def _new_command(self) -> str:
-        """An id for a command of its own: what the same id with other content does is left open (CMD-6)."""
-        return str(uuid.UUID(int=self._world.random.getrandbits(128), version=4))
 
     def _may_stand(self, schema: str, payload: dict[str, Any], name: str, value: Any, *, valid: bool) -> bool:
         """Whether the payload is, with this value, what it was before: valid, or broken elsewhere."""

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from schemathesis.generation import GenerationMode
     from schemathesis.schemas import APIOperation, BaseSchema
 
-    from conformance.contract import Contract
     from conformance.contract.shapes import Shapes
 
 
@@ -33,14 +32,14 @@ class Payload:
     """What it was made to break, in the generator's words; empty when it is valid."""
 
 
-def valid_payloads(contract: Contract, schema: str) -> tuple[Payload, ...]:
+def valid_payloads(shapes: Shapes, schema: str) -> tuple[Payload, ...]:
     """Valid values that together reach each keyword, enumerated value and optional field of a schema."""
-    return _enumerated(contract.shapes, schema)[0]
+    return _enumerated(shapes, schema)[0]
 
 
-def broken_payloads(contract: Contract, schema: str) -> tuple[Payload, ...]:
+def broken_payloads(shapes: Shapes, schema: str) -> tuple[Payload, ...]:
     """Values that break the schema."""
-    return _enumerated(contract.shapes, schema)[1]
+    return _enumerated(shapes, schema)[1]
 
 
 @lru_cache(maxsize=256)

@@ -8,7 +8,7 @@ draws from a seed, with no database, so that it is the same each time as well.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -36,6 +36,7 @@ CHECKS = (
 )
 """Its checks that need one exchange and no request of their own."""
 SERVER_ERROR = 500
+JSON = "application/json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ class Made:
     """One generated case. What it holds may be changed before its request is written."""
 
     case: Any = field(repr=False)
+    _changed: bool = False
 
     @property
     def body(self) -> Any:
@@ -71,6 +73,8 @@ class Made:
 
     @body.setter
     def body(self, value: Any) -> None:
+        self.draft  # noqa: B018 - written down as it was made, while the library need not look for changes
+        self._changed = True
         self.case.body = value
 
     @property
@@ -80,10 +84,19 @@ class Made:
 
         return self.case.body is not NOT_SET
 
-    @property
-    def path_parameters(self) -> dict[str, Any]:
-        """Its path parameters, to be changed in place."""
-        return self.case.path_parameters  # type: ignore[no-any-return]
+    def name(self, ids: Mapping[str, str]) -> None:
+        """Puts ids, which need no escaping, in the place of its path parameters of those names."""
+        template, path = self.case.operation.path.split("/"), ""
+        if (draft := self.draft) is not None:
+            path, mark, search = draft.target.partition("?")
+            parts = path.split("/")
+            if len(parts) == len(template):
+                named = (ids.get(t[1:-1], p) if t[:1] == "{" else p for t, p in zip(template, parts, strict=True))
+                self.draft = replace(draft, target="/".join(named) + mark + search)
+            else:
+                self.draft = None  # a value of several segments: nobody can say which of them is what
+        for name in self.case.path_parameters.keys() & ids.keys():
+            self.case.path_parameters[name] = ids[name]
 
     @cached_property
     def _meta(self) -> Any:
@@ -121,6 +134,16 @@ class Made:
     @property
     def request(self) -> Request | None:
         """The request as it goes out; None where it cannot be written down, or says what may be read in two ways."""
+        draft = self.draft
+        if draft is None or not self._changed:
+            return draft
+        if draft.headers.get("content-type") != JSON:
+            return None
+        return replace(draft, data=json.dumps(self.body, allow_nan=False).encode())
+
+    @cached_property
+    def draft(self) -> Request | None:
+        """The request as it was made, but for its names."""
         parts = self.case.as_transport_kwargs(base_url=ORIGIN)
         headers = {k.lower(): str(v) for k, v in parts["headers"].items() if k.lower() not in _NOT_OURS}
         data = _data(parts)

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from conformance.world.world import World
 
 BUDGET = 60.0
+REFUSED_AT_ONCE = 4
+"""Requests under way that are made to be refused: none of them changes what another meets."""
 BREATH = 25
 """Requests between two heartbeats of the case's agent: it must not be given up meanwhile."""
 TOO_MANY = 429
@@ -95,7 +97,7 @@ def _script(operation: Operation, phase: Phase, seed: int) -> Any:
         made = await in_turn(lambda: phase.make(maker, operation.id))
         visit = await Visit.begun(world, operation, maker)
         await visit.look()
-        await visit.send([m for m in made if not m.is_positive])
+        await visit.send([m for m in made if not m.is_positive], at_once=REFUSED_AT_ONCE)
         await visit.look()
         await visit.send([m for m in made if m.is_positive])
         await visit.look()
@@ -132,19 +134,29 @@ class Visit:
             kind = self._operation.path.split("/")[1]
             await rest.get(f"/{kind}/{self._names.get(self._operation.names[0], '')}")
 
-    async def send(self, made: Sequence[Made]) -> None:
-        """All of them, one after the other: what one changed, the next may meet."""
-        for one in made:
-            self._sent += 1
-            if self._estate and self._sent % BREATH == 0:
-                await self._estate.agent.heartbeat()
-            rest = self._bind(one)
-            request = one.request if rest else None
-            if rest is None or request is None:
-                continue
-            answer = await self._asked(rest, one, request)
-            if answer.status and not answer.failure and answer.status != TOO_MANY:
-                self._judge(one, request, answer)
+    async def send(self, made: Sequence[Made], at_once: int = 1) -> None:
+        """All of them, in their order: what one changed, the next may meet; so many may be under way."""
+        waiting = iter(made)
+
+        async def some() -> None:
+            for one in waiting:
+                await self._send(one)
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(at_once):
+                group.create_task(some())
+
+    async def _send(self, made: Made) -> None:
+        self._sent += 1
+        rest = self._bind(made)
+        request = made.request if rest else None
+        if rest is None or request is None:
+            return
+        if self._estate and self._sent % BREATH == 0:
+            await self._estate.agent.heartbeat()
+        answer = await self._asked(rest, made, request)
+        if answer.status and not answer.failure and answer.status != TOO_MANY:
+            self._judge(made, request, answer)
 
     async def _asked(self, rest: Rest, made: Made, request: Request) -> Exchange:
         bare = made.is_without_token or not (self._operation.secured or made.is_other_method)
@@ -182,11 +194,11 @@ class Visit:
                 }
             elif made.is_positive and turn == 4:  # noqa: PLR2004 - one in five: another user's
                 rest = self._users[-1]
-            for name in made.path_parameters:
-                if name in ids:
-                    made.path_parameters[name] = ids[name]
+            made.name(ids)
         if made.has_body and self._operation.body and isinstance(made.body, dict):
-            made.body = tame(self._world, self._operation, made.body, self._estate.agent.id if self._estate else "")
+            tamed = tame(self._world, self._operation, made.body, self._estate.agent.id if self._estate else "")
+            if tamed != made.body:
+                made.body = tamed
             if keeps_schema(self._world, self._operation, made.body) in {None, made.breaks("body")}:
                 return None  # it is no longer what it was made to be, or nobody can say
         return rest

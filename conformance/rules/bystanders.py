@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from conformance.dialogue import ENDINGS_OF_OTHER_CAUSE, current, named
+from conformance.dialogue import ENDINGS_OF_OTHER_CAUSE, current, keeps_shape, named
 from conformance.rule import Finding, Rule
 from conformance.timeline import VALID
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from conformance.scene import Scene
-    from conformance.timeline import Connection, Event, Frame, Timeline
+    from conformance.timeline import Connection, Event, Timeline
     from conformance.world.world import World
 
 HOSTILE = "hostile"
@@ -31,19 +31,12 @@ class Bystander(NamedTuple):
 
 def beside_faults(t: Timeline) -> Iterator[Bystander]:
     """Each faultless connection that was open while another sent something it should not have sent."""
-    faults = [(c, f) for c in filter(current, t.connections) for f in c.sent if _is_fault(c, f, t)][:20]
-    clean = [c for c in _served(t) if not any(_is_fault(c, f, t) for f in c.sent)]
+    faults = [(c, f) for c in filter(current, t.connections) for f in c.sent if not keeps_shape(t, c, f)][:20]
+    clean = [c for c in _served(t) if all(keeps_shape(t, c, f) for f in c.sent)]
     for culprit, fault in faults:
         for c in clean:
             if c is not culprit and _watched(c, fault):
                 yield Bystander(c, culprit, fault, "a faulty message of another client")
-
-
-def _is_fault(c: Connection, frame: Frame, t: Timeline) -> bool:
-    if frame.binary is not None or t.contract.violations("envelope-client.json", frame.value):
-        return True
-    message = t.contract.message(f"from-{c.role}", frame.type)
-    return message is None or not t.contract.shapes.accepts(message.schema, frame.payload)
 
 
 def beside_attacks(t: Timeline) -> Iterator[Bystander]:

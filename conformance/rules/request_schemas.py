@@ -30,10 +30,11 @@ LONGEST, MOST = 8, 4
 ORDERS = {"stopAgent": "AGENT_CONTROL", "restartAgent": "AGENT_CONTROL", "cancelCommand": "COMMAND_CANCEL"}
 
 
-def shape_judged(a: Asked, _t: Timeline) -> Iterator[Finding]:
+def shape_judged(a: Asked, t: Timeline) -> Iterator[Finding]:
     """400 for what breaks the schema, something else for what keeps it."""
     e = a.e
     if a.faults and e.status != BAD:
+        a.confirm(t.contract)
         fault = a.faults[0]
         says = f"a {fault.part} of {e.label} that breaks the schema is not answered 400"
         yield Finding(
@@ -213,10 +214,11 @@ def failures(t: Timeline) -> Iterator[Asked]:
     return (a for a in asked(t) if a.faults and a.e.status == BAD and is_failure(a.e.value))
 
 
-def points(a: Asked, _t: Timeline) -> Iterator[Finding]:
+def points(a: Asked, t: Timeline) -> Iterator[Finding]:
     """VALIDATION_ERROR, and a pointer to the fault or what holds it."""
     e = a.e
     if code(e.value) != "VALIDATION_ERROR":
+        a.confirm(t.contract)
         yield Finding(
             "a validation failure has another code", e, "/code", "VALIDATION_ERROR", code(e.value) or "nothing"
         )
@@ -226,6 +228,7 @@ def points(a: Asked, _t: Timeline) -> Iterator[Finding]:
     told = {str(x.get("pointer")) for x in errors if isinstance(x, dict)} if isinstance(errors, list) else set()
     wanted = {f.pointer for f in a.faults}
     if not any(t == w or w.startswith(f"{t}/") or t.startswith(f"{w}/") for t in told for w in wanted):
+        a.confirm(t.contract)
         says = "the validation failure does not point at what is wrong"
         yield Finding(
             says, e, "/details/errors", " or ".join(sorted(wanted)) or "the whole body", sorted(told) or "nothing"

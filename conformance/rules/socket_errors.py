@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 
 from conformance import reading
-from conformance.dialogue import ANSWER_SECONDS, Said, refusal, said
+from conformance.dialogue import ANSWER_SECONDS, Said, is_valid, refusal, said
 from conformance.rule import Finding, Rule
 from conformance.timeline import MISSING
 from conformance.views import rest_agents, statuses
@@ -41,14 +41,17 @@ def faulty(t: Timeline) -> Iterator[Fault]:
 
 def _fault(s: Said, t: Timeline) -> str:
     frame = s.sent
+    if is_valid(s, t):
+        return ""
     if len(frame.text or "") >= WHOLE:
         return ""
     if frame.value is MISSING:
         return "" if _is_json(frame.text or "") else "a frame that is not JSON"
-    if t.contract.violations("envelope-client.json", frame.value):
+    shapes = t.contract.shapes
+    if not shapes.accepts("envelope-client.json", frame.value):
         return "a message with a bad envelope"
     message = t.contract.message(f"from-{s.connection.role}", frame.type)
-    if message is not None and t.contract.violations(message.schema, frame.payload):
+    if message is not None and not shapes.accepts(message.schema, frame.payload):
         return f"{frame.type} with a bad payload"
     return ""
 
@@ -71,8 +74,18 @@ def refused_as_invalid(fault: Fault, t: Timeline) -> Iterator[Finding]:
         codes.append("NOT_INITIALIZED")
     if s.sent.type == "AGENT_CONNECT":
         codes.append("FORBIDDEN")
-    yield from refusal(s, t, what, *codes)
-    yield from traces_of(s, t, what)
+    found = [*refusal(s, t, what, *codes), *traces_of(s, t, what)]
+    if found:
+        _confirm(s, t)
+    yield from found
+
+
+def _confirm(s: Said, t: Timeline) -> None:
+    """Raises `Disagreement` where the second validator has nothing against the message."""
+    message = t.contract.message(f"from-{s.connection.role}", s.sent.type)
+    if s.sent.value is MISSING or t.contract.violations("envelope-client.json", s.sent.value) or message is None:
+        return
+    t.contract.violations(message.schema, s.sent.payload)
 
 
 def traces_of(s: Said, t: Timeline, what: str) -> Iterator[Finding]:

@@ -6,9 +6,9 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from conformance.dialogue import ANSWER_SECONDS, Said, current, refusal, said
+from conformance.dialogue import ANSWER_SECONDS, Said, current, is_valid, refusal, said
 from conformance.rule import Finding, Rule
-from conformance.timeline import MISSING, VALID, Frame
+from conformance.timeline import MISSING, VALID, Frame, remembered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,9 +37,12 @@ def wrong_types(t: Timeline) -> Iterator[Said]:
             yield s
 
 
+@remembered
 def _enveloped(t: Timeline) -> Iterator[Said]:
+    accepts = t.contract.shapes.accepts
     for s in said(t):
-        if s.ready and s.sent.value is not MISSING and not t.contract.violations("envelope-client.json", s.sent.value):
+        right = s.ready and s.sent.value is not MISSING
+        if right and (is_valid(s, t) or accepts("envelope-client.json", s.sent.value)):
             yield s
 
 

@@ -113,10 +113,12 @@ def changes(t: Timeline) -> Iterator[Change]:
     """Each AGENT_ERROR without recovery that came within a second of three other causes, for each dashboard."""
     for agent in t.agents:
         for sent in agent.sent:
+            if sent.type != "AGENT_ERROR" or sent.payload.get("recoverable") is not False:
+                continue
             near = [
                 f for f in agent.sent if 0 < sent.at - f.at < ALWAYS and f.type in {"AGENT_HEARTBEAT", "AGENT_ERROR"}
             ]
-            if sent.type != "AGENT_ERROR" or sent.payload.get("recoverable") is not False or len(near) < BUSY:
+            if len(near) < BUSY:
                 continue
             for dashboard in watchers(t, agent.user, sent):
                 if min(dashboard.until, agent.until) > sent.at + ALWAYS:

@@ -177,7 +177,7 @@ class _Drawing:
         payload[name] = self._draw(st.sampled_from(options))
 
     def _payload(self, schema: str, move: Move) -> dict[str, Any]:
-        pool = valid_payloads(self._contract, schema)
+        pool = valid_payloads(self._contract.shapes, schema)
         chosen = dict(self._draw(st.sampled_from(pool)).value) if pool else {}
         return {name: self._value(name, value, move) for name, value in chosen.items()}
 

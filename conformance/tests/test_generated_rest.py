@@ -81,7 +81,7 @@ def test_a_body_is_what_it_was_made_to_be(generator: Generator) -> None:
 def test_a_request_is_written_below_the_base_path(generator: Generator) -> None:
     """A request names path and query as they go out, says what its body is, and holds no token."""
     made = next(m for m in generator.coverage("renameAgent") if m.is_positive)
-    made.path_parameters["agentId"] = "cf.1"
+    made.name({"agentId": "cf.1"})
     request = made.request
     assert request is not None
     assert (request.method, request.target) == ("PATCH", "/agents/cf.1")

@@ -18,7 +18,7 @@ from conformance.world.rest import failure_of
 from conformance.world.wire import Wire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
 
     from websockets.frames import Close
 
@@ -177,23 +177,41 @@ class Link:
 
     async def send(self, kind: str, payload: Any = None, **envelope: Any) -> Frame:
         """A message. Envelope fields given replace the usual ones; `...` leaves one out."""
+        message = {k: v for k, v in (self._message(kind, payload) | envelope).items() if v is not ...}
+        return await self.send_text(orjson.dumps(message).decode(), value=message)
+
+    def _message(self, kind: str, payload: Any) -> dict[str, Any]:
+        """A message with an id of its own and the time of now."""
         self._count += 1
-        message = {
+        return {
             "type": kind,
             "id": f"{self.name}.{self._count}",
             "timestamp": _now(),
             "payload": {} if payload is None else payload,
-        } | envelope
-        message = {k: v for k, v in message.items() if v is not ...}
-        return await self.send_text(orjson.dumps(message).decode(), value=message)
+        }
 
     async def send_text(self, text: str, value: Any = MISSING) -> Frame:
         """A text frame as it is; `value` is the JSON it holds, if it holds one."""
-        frame = self._recorder.add(
-            Frame, connection=self.name, direction="to_server", text=text[:2000], value=value, size=min(len(text), 2000)
-        )
+        frame = self._sent(text, value)
         await self._write(text)
         return frame
+
+    def _sent(self, text: str, value: Any) -> Frame:
+        """A text frame of ours on the timeline, which keeps so much of it."""
+        return self._recorder.add(
+            Frame, connection=self.name, direction="to_server", text=text[:2000], value=value, size=min(len(text), 2000)
+        )
+
+    async def send_all(self, kind: str, payloads: Iterable[Any]) -> list[Frame]:
+        """Messages of one type, which leave in one go."""
+        messages = [self._message(kind, payload) for payload in payloads]
+        texts = [orjson.dumps(message).decode() for message in messages]
+        frames = [self._sent(text, message) for text, message in zip(texts, messages, strict=True)]
+        if self._socket is not None and texts:
+            with contextlib.suppress(ConnectionClosed, TimeoutError):
+                async with asyncio.timeout(OPEN_SECONDS):
+                    await self._socket.send_all(texts)
+        return frames
 
     async def send_binary(self, data: bytes) -> Frame:
         """A binary frame."""
@@ -259,6 +277,22 @@ class Link:
             return frame.kind in {"ACK", "ERROR"} and (sent.id is None or named in {sent.id, None})
 
         return await self.until(since=sent.seq, within=within, where=answers, expected=expected)
+
+    async def answers(self, sent: Sequence[Frame], *kinds: str, within: float) -> None:
+        """Waits until as many answers came as messages were sent, for so long at most: nothing is missed.
+
+        What is of these kinds answers one, and so does each ACK or ERROR.
+        """
+        wanted = {"ACK", "ERROR", *kinds}
+        left = len(sent)
+
+        def is_last(frame: Frame) -> bool:
+            nonlocal left
+            left -= frame.seq > sent[0].seq and frame.kind in wanted
+            return left == 0
+
+        if sent:
+            await self._first(is_last, within + self._site.terms.slack)
 
     async def ask(self, kind: str, payload: Any = None, *, within: float = 2.0, **envelope: Any) -> Frame:
         """A message that is answered by ACK or ERROR; waits for that. Gives what was sent."""
