@@ -11,18 +11,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
-import statistics
 import sys
-import time
 from collections import Counter
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
 from websockets.asyncio.client import connect
 
+from benchmarks.spent import Clock, Spent, line
 from conformance.contract import load_contract
 from conformance.engine.bundled import bundled_reference
 from conformance.engine.events import CaseFinished, CaseStarted
@@ -38,44 +34,6 @@ if TYPE_CHECKING:
 LAST = 999_999_999
 """The number of the bare client's last PING on a connection."""
 OURS, BARE = "ours: generated, sent, recorded, judged by all rules", "a bare client, the same messages"
-
-
-def spent_by(pid: int) -> float:
-    """Seconds of a processor that a process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-@dataclass
-class Spent:
-    """What some cases took: seconds, and seconds of the processor of each side."""
-
-    cases: int
-    seconds: float
-    ours: float
-    server: float
-
-    @property
-    def rate(self) -> float:
-        """Cases a second."""
-        return self.cases / self.seconds
-
-
-@dataclass
-class Clock:
-    """The three clocks at one moment."""
-
-    pid: int
-    now: float = field(default_factory=time.perf_counter)
-    own: float = field(default_factory=time.process_time)
-    server: float = 0.0
-
-    def __post_init__(self) -> None:
-        self.server = spent_by(self.pid)
-
-    def since(self, before: Clock, cases: int) -> Spent:
-        """What passed since another moment."""
-        return Spent(cases, self.now - before.now, self.own - before.own, self.server - before.server)
 
 
 async def of_ours(target: Target, count: int, seed: int) -> tuple[Spent, list[Timeline], Counter[str]]:
@@ -97,7 +55,7 @@ async def of_ours(target: Target, count: int, seed: int) -> tuple[Spent, list[Ti
     if begun is None or ended is None:
         sys.exit("no message was sent")
     cases = sum(n.data["messages"] for t in timelines for n in t.notes if n.kind == "generated")
-    return ended.since(begun, cases), timelines, found
+    return begun.until(ended, cases), timelines, found
 
 
 async def of_a_bare_client(target: Target, timelines: list[Timeline]) -> Spent:
@@ -124,7 +82,7 @@ async def of_a_bare_client(target: Target, timelines: list[Timeline]) -> Spent:
 
     begun = Clock(pid)
     await asyncio.gather(*map(replay, ready))
-    return Clock(pid).since(begun, cases)
+    return begun.until(Clock(pid), cases)
 
 
 def anew(connection: Connection) -> list[bytes]:
@@ -158,13 +116,7 @@ def main() -> None:
     options = parser.parse_args()
     spent = asyncio.run(measured(options.rounds, options.count))
     for name, rounds in spent.items():
-        rates = [s.rate for s in rounds]
-        own = statistics.median(1e6 * s.ours / s.cases for s in rounds)
-        server = statistics.median(1e6 * s.server / s.cases for s in rounds)
-        sys.stdout.write(
-            f"{statistics.median(rates):8.0f}  ({min(rates):.0f} to {max(rates):.0f})  {name}, "
-            f"{rounds[0].cases} cases a round; µs of a processor a case: {own:.0f} here, {server:.0f} in the server\n"
-        )
+        sys.stdout.write(line(name, rounds))
 
 
 if __name__ == "__main__":

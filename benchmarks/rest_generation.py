@@ -14,12 +14,12 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import aiohttp
 
+from benchmarks.spent import Clock, Spent, line
 from conformance.contract import load_contract
 from conformance.contract.load import contracts_dir
 from conformance.engine.bundled import bundled_reference
@@ -37,8 +37,9 @@ CLIENTS = 8
 SCHEMATHESIS = (sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()")
 
 
-def of_schemathesis(target: Target) -> float:
-    """Cases a second of its command line."""
+def of_schemathesis(target: Target) -> Spent:
+    """Its command line: its cases in the seconds of the phase; of a processor all that the command used."""
+    begun = Clock(target.held.pid)  # type: ignore[union-attr]
     token = Keyring(target).token(target.users[0])
     with tempfile.TemporaryDirectory() as place:
         done = subprocess.run(  # noqa: S603 - a tool that this project depends on
@@ -62,11 +63,12 @@ def of_schemathesis(target: Target) -> float:
     seconds, made = (re.search(p, done.stdout) for p in (r"Coverage \(in ([\d.]+)s\)", r"([\d,]+) generated"))
     if seconds is None or made is None:
         sys.exit(done.stdout + done.stderr)
-    return int(made[1].replace(",", "")) / float(seconds[1])
+    cases = int(made[1].replace(",", ""))
+    return begun.until(Clock(begun.pid), cases, float(seconds[1]))
 
 
-async def of_ours(target: Target, *, whole: bool) -> float:
-    """Cases a second: the whole of a run, or with cases that were generated before, and without the rules."""
+async def of_ours(target: Target, *, whole: bool) -> Spent:
+    """The whole of a run, or with cases that were generated before, and without the rules."""
     contract = load_contract()
     generator.cache_clear()  # what was generated for the round before is generated again
     phase = coverage()
@@ -75,19 +77,21 @@ async def of_ours(target: Target, *, whole: bool) -> float:
         phase = Phase("coverage", lambda _, operation: ready[operation])
     drawn = tuple(cases(contract, target, phases=(phase,), seed=0))
     rules = all_rules().values() if whole else ()
-    begun = ended = 0.0
+    begun = ended = None
     checked = 0
     async for event in Run(target, rules, contract, Options(level="full", only="rest/*", generated=drawn)).events():
         if isinstance(event, CaseStarted) and event.case.startswith("rest/"):
-            begun = begun or time.perf_counter()
-        elif isinstance(event, CaseFinished) and event.case.startswith("rest/"):
-            ended = time.perf_counter()
+            begun = begun or Clock(target.held.pid)  # type: ignore[union-attr]
+        elif isinstance(event, CaseFinished) and event.timeline is not None and event.case.startswith("rest/"):
+            ended = Clock(target.held.pid)  # type: ignore[union-attr]
             checked += sum(note.kind == "checked" for note in event.timeline.notes)
-    return checked / (ended - begun)
+    if begun is None or ended is None:
+        sys.exit("no request was sent")
+    return begun.until(ended, checked)
 
 
-async def of_a_bare_client(target: Target, requests: list[Request]) -> float:
-    """Requests a second with nothing but sending and reading."""
+async def of_a_bare_client(target: Target, requests: list[Request]) -> Spent:
+    """Nothing but sending and reading."""
     headers = {"Authorization": f"Bearer {Keyring(target).token(target.users[0])}"}
     waiting = iter(requests)
 
@@ -102,14 +106,14 @@ async def of_a_bare_client(target: Target, requests: list[Request]) -> float:
                 await answer.read()
 
     async with aiohttp.ClientSession() as session:
-        begun = time.perf_counter()
+        begun = Clock(target.held.pid)  # type: ignore[union-attr]
         await asyncio.gather(*(client(session) for _ in range(CLIENTS)))
-        return len(requests) / (time.perf_counter() - begun)
+        return begun.until(Clock(begun.pid), len(requests))
 
 
-async def measured(rounds: int) -> dict[str, list[float]]:
+async def measured(rounds: int) -> dict[str, list[Spent]]:
     """Each in turn, on one server."""
-    found: dict[str, list[float]] = {}
+    found: dict[str, list[Spent]] = {}
     operations = [o for o in load_contract().operations.values() if o.under_base and not o.destructive]
     requests = [r for o in operations for made in generator(0).coverage(o.id) if (r := made.request)]
     async with bundled_reference() as target:
@@ -125,14 +129,14 @@ async def measured(rounds: int) -> dict[str, list[float]]:
 
 
 def main() -> None:
-    """Prints the median, worst and best of each, in cases a second, and how many times `st run` ours is."""
+    """Prints what each took, and how many times as many cases a second as `st run` ours gives."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     found = asyncio.run(measured(parser.parse_args().rounds))
-    for name, rates in found.items():
-        sys.stdout.write(f"{statistics.median(rates):8.0f}  ({min(rates):.0f} to {max(rates):.0f})  {name}\n")
+    for name, spent in found.items():
+        sys.stdout.write(line(name, spent))
     theirs, *ours, _ = found.values()
-    times = [statistics.median(o / t for o, t in zip(one, theirs, strict=True)) for one in ours]
+    times = [statistics.median(o.rate / t.rate for o, t in zip(one, theirs, strict=True)) for one in ours]
     sys.stdout.write(f"{times[0]:.1f} and {times[1]:.1f} times as many cases a second as `st run`, round by round\n")
 
 

@@ -6,13 +6,16 @@ import copy
 from dataclasses import replace
 from typing import Any
 
+import orjson
 import pytest
 
 from conformance.contract import load_contract
 from conformance.contract.keywords import asserted
-from conformance.contract.shapes import Shapes
+from conformance.contract.shapes import Disagreement, Shapes, Violation
 from conformance.coverage import Coverage
-from conformance.generate.messages import Samples, cases, samples
+from conformance.generate.messages import Samples, cases, recombined, samples
+from conformance.judge import judge
+from conformance.rules import all_rules
 from conformance.scene import Scene
 from conformance.target import Target
 
@@ -98,3 +101,45 @@ def test_each_assertion_of_a_schema_has_its_place() -> None:
     """References are followed, and a required member stands at its own place."""
     found = set(asserted(CONTRACT.shapes, "messages/from-agent/AGENT_HEARTBEAT.json"))
     assert {("/agentId", "required"), ("/healthMetrics/cpuUsage", "maximum"), ("/agentId", "pattern")} <= found
+
+
+@pytest.mark.parametrize("key", ["from-agent.AGENT_ERROR", "from-dashboard.COMMAND_REQUEST"])
+def test_drawn_payloads_are_what_they_say(key: str) -> None:
+    """None is there twice; a valid one is accepted, a broken one is refused by both validators, in one place."""
+    message = CONTRACT.messages[key]
+    made = recombined(CONTRACT, message, count=80, seed=3)
+    written = [orjson.dumps(value, option=orjson.OPT_SORT_KEYS) for value in (*made.valid, *made.broken)]
+    assert len(written) == len(set(written)) == 80
+    assert len(made.valid) == 20
+    assert all(CONTRACT.shapes.accepts(message.schema, value) for value in made.valid)
+    assert all(len(CONTRACT.violations(message.schema, value)) == 1 for value in made.broken)
+
+
+def test_the_same_seed_draws_the_same_payloads() -> None:
+    """Byte for byte; another seed draws others."""
+    message = CONTRACT.messages["from-agent.AGENT_ERROR"]
+    first, again, other = (recombined(CONTRACT, message, count=40, seed=seed) for seed in (1, 1, 2))
+    assert orjson.dumps([*first.valid, *first.broken]) == orjson.dumps([*again.valid, *again.broken])
+    assert first.broken != other.broken
+
+
+def test_a_connection_is_not_drawn_for_each_greeting() -> None:
+    """Valid role messages, which take a connection each, are enumerated and not drawn."""
+    assert not recombined(CONTRACT, CONTRACT.messages["from-agent.AGENT_CONNECT"], count=8, seed=0).valid
+
+
+def test_nobody_is_blamed_where_the_validators_disagree(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A served message that only the quick validator refuses is a fault of the harness."""
+    scene = Scene(CONTRACT)
+    agent = scene.agent("a1")
+    agent.sends("AGENT_HEARTBEAT", {"agentId": "a1"})
+    agent.gets("SERVER_HEARTBEAT", {"serverTime": scene.now, "nextPingExpected": 1})
+    rule = all_rules()["errors.invalid-message"]
+    assert judge(rule, scene.timeline()).findings
+
+    def disagree(_shapes: Shapes, name: str, value: Any) -> list[Violation]:
+        raise Disagreement(f"{name}: {value}")
+
+    monkeypatch.setattr(Shapes, "violations", disagree)
+    told = judge(rule, scene.timeline())
+    assert (told.findings, told.error.split(" ")[0]) == ((), "Disagreement")
