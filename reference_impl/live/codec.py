@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 _DEEPEST: Final = 64
 _TIMESTAMPS: Final = 2**53
+_NAMED: Final = re.compile(r'"[ \t\n\r]*:')
+"""What follows the name of each member, and may stand in a text as well: where it does not, no name is twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +103,23 @@ def parse(text: str) -> Any:
     """
     try:
         value = orjson.loads(text)
-        json.loads(text, object_pairs_hook=_once)
+        if len(_NAMED.findall(text)) != _names(value):  # or one stands in a text: then it is read again, slowly
+            json.loads(text, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
         sentence = str(error) if isinstance(error, _TwiceError) else "The message is not valid JSON"
         raise Malformed(invalid_message(sentence), None) from None
     if not _shallow(value, _DEEPEST):
         raise Malformed(invalid_message(f"The message is nested deeper than {_DEEPEST} levels"), None)
     return value
+
+
+def _names(value: Any) -> int:
+    """How many members there are in all objects of a value."""
+    if isinstance(value, dict):
+        return len(value) + sum(_names(item) for item in value.values() if isinstance(item, dict | list))
+    if isinstance(value, list):
+        return sum(_names(item) for item in value if isinstance(item, dict | list))
+    return 0
 
 
 class _TwiceError(ValueError):

@@ -176,3 +176,9 @@ class AgentDesk:
         """Hand all agents of the user to `use`, with no event before and none in between (DSH-4)."""
         async with self._turns.of(user_id):
             use(await self._agents.all_of(user_id))
+
+    async def with_one(self, user_id: str, agent_id: str | None, use: Callable[[Sequence[Agent]], None]) -> None:
+        """The same with the one agent of that id, if the user has it."""
+        async with self._turns.of(user_id):
+            agent = await self._agents.get(agent_id) if agent_id is not None else None
+            use([agent] if agent is not None and agent.user_id == user_id else [])

@@ -173,7 +173,11 @@ async def _choose(session: Session, said: Subscribe, message_id: str | None, *, 
         session.subscriptions = change
         session.ack(message_id, subscriptions=change.on_the_wire())
 
-    await session.core.desk.with_all(session.user_id, change)
+    desk, one = session.core.desk, said.subject if said.type == "agent" else None
+    if one is not None and not on and session.subscriptions.agents is ALL:  # what is left are all the others
+        await desk.with_all(session.user_id, change)
+    else:
+        await desk.with_one(session.user_id, one, change)
 
 
 async def _commands(session: Session, said: Subscribe, *, on: bool) -> Sequence[str]:
