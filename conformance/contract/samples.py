@@ -1,7 +1,8 @@
 """Values made from schemas: a right one, its right neighbours at every bound, wrong ones that break one keyword each.
 
 Deterministic, and checked: what is yielded as right is accepted, what is yielded as wrong is refused by the validator.
-Texts carry a mark of the caller's, by which a value is found again.
+Texts carry a mark of the caller's, by which a value is found again. This is what rules and their cases use; what is
+generated with more effort enumerates with schemathesis (`generate/payloads.py`), which takes seconds to load.
 """
 
 from __future__ import annotations
