@@ -17,7 +17,7 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from conformance.contract import load_contract
 from conformance.target import Target
-from conformance.timeline import Terms
+from conformance.terms import Terms
 from conformance.world import recorder
 from conformance.world.credentials import Keyring
 from conformance.world.link import Link

@@ -6,8 +6,9 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from conformance.remembered import remembered
 from conformance.rule import Finding
-from conformance.timeline import VALID, remembered
+from conformance.timeline import VALID
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

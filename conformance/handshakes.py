@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from conformance.timeline import remembered
+from conformance.remembered import remembered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

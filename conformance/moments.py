@@ -10,8 +10,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from conformance import reading
+from conformance.remembered import remembered
 from conformance.rule import Finding
-from conformance.timeline import remembered
 from conformance.views import causes, connections_of, deletions, items_of, narrowed, reads
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from conformance import reading
-from conformance.timeline import MISSING, VALID, remembered
+from conformance.remembered import remembered
+from conformance.timeline import MISSING, VALID
 from conformance.views import OK, causes
 
 if TYPE_CHECKING:

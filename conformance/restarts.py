@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
+from conformance.remembered import remembered
 from conformance.rest_views import judged
-from conformance.timeline import remembered
 from conformance.views import OK, RESTART
 
 if TYPE_CHECKING:

@@ -38,7 +38,8 @@ from conformance.contract import load_contract
 from conformance.redact import Redactor
 from conformance.rim import DEEPEST, is_shallow
 from conformance.sequences.script import first_error
-from conformance.timeline import MISSING, Closed, Event, Exchange, Frame, Note, Opened, Terms, Timeline
+from conformance.terms import Terms
+from conformance.timeline import MISSING, Closed, Event, Exchange, Frame, Note, Opened, Timeline
 
 if TYPE_CHECKING:
     from conformance.contract import Contract

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from conformance import reading
-from conformance.timeline import MISSING, VALID, Closed, Event, Exchange, Frame, Note, Opened, Terms, Timeline
+from conformance.terms import Terms
+from conformance.timeline import MISSING, VALID, Closed, Event, Exchange, Frame, Note, Opened, Timeline
 
 if TYPE_CHECKING:
     from conformance.contract import Contract

@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from functools import cached_property, update_wrapper
+from functools import cached_property
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Concatenate, Final, Literal, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from conformance import reading
+from conformance.terms import Terms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from conformance.contract import Contract
 
 T = TypeVar("T")
-On = TypeVar("On", "Timeline", "Connection")
-P = ParamSpec("P")
 
 
 class Missing(Enum):
@@ -174,25 +173,6 @@ class Note:
 
 
 Event = Exchange | Opened | Frame | Closed | Note
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What holds for this target beside the contract: tolerances of the tester, promises of the profile. Seconds."""
-
-    slack: float = 0.25
-    """Added to every time bound, for the tester's own delays."""
-    clock_tolerance: float = 60.0
-    """UNIT-1: how far the backend's clock may be from the tester's."""
-    init_timeout: float = 30.0
-    """WSA-3: how long a socket may stay without a role message."""
-    heartbeat_interval: float = 30.0
-    """DIS-3: the interval where the backend advertises none."""
-    queue_room: int = 1000
-    """CMD-5: how many commands may wait for an agent."""
-    cancel_grace: float = 30.0
-    """CMD-7: how long a cancelled command may still be executed by its agent."""
-    level: str = "core"
 
 
 class Connection:
@@ -408,36 +388,11 @@ class Timeline:
 
     def only(self, *events: Event) -> Timeline:
         """The same timeline reduced to these events (the smallest evidence)."""
-        return Timeline(
-            sorted(events, key=lambda e: e.seq),
-            contract=self.contract,
-            terms=self.terms,
-            epoch=self.epoch,
-            case=self.case,
-        )
+        return self._anew(sorted(events, key=lambda e: e.seq), self.terms)
 
     def with_terms(self, **changes: Any) -> Timeline:
         """The same events under other terms."""
-        return Timeline(
-            self.events,
-            contract=self.contract,
-            terms=replace(self.terms, **changes),
-            epoch=self.epoch,
-            case=self.case,
-            end=self.end,
-        )
+        return self._anew(self.events, replace(self.terms, **changes), self.end)
 
-
-def remembered(view: Callable[Concatenate[On, P], Iterator[T]]) -> Callable[Concatenate[On, P], tuple[T, ...]]:
-    """A view of a timeline or connection that is worked out once, for all rules that ask for it.
-
-    Whatever it is asked about beside that must be hashable.
-    """
-
-    def kept(on: On, /, *about: P.args, **options: P.kwargs) -> tuple[T, ...]:
-        key = (view, about, *options.items())
-        if (found := on.remembered.get(key)) is None:
-            found = on.remembered[key] = tuple(view(on, *about, **options))
-        return found
-
-    return update_wrapper(kept, view)
+    def _anew(self, events: Iterable[Event], terms: Terms, end: float | None = None) -> Timeline:
+        return Timeline(events, contract=self.contract, terms=terms, epoch=self.epoch, case=self.case, end=end)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from conformance import reading
-from conformance.timeline import Exchange, remembered
+from conformance.remembered import remembered
+from conformance.timeline import Exchange
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from conformance import reading
 from conformance.redact import Redactor
 from conformance.target import BASE_PATH
-from conformance.timeline import MISSING, Exchange, Terms
+from conformance.terms import Terms
+from conformance.timeline import MISSING, Exchange
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conformance.contract import load_contract
-from conformance.timeline import Frame, Note, Terms
+from conformance.terms import Terms
+from conformance.timeline import Frame, Note
 from conformance.world import recorder
 from conformance.world.recorder import Recorder
 

@@ -18,7 +18,8 @@ from conformance.redact import Redactor
 from conformance.rule import Finding
 from conformance.saved import SavedError, load, save
 from conformance.scene import Scene
-from conformance.timeline import MISSING, Closed, Exchange, Frame, Note, Opened, Terms, Timeline
+from conformance.terms import Terms
+from conformance.timeline import MISSING, Closed, Exchange, Frame, Note, Opened, Timeline
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from conformance.contract import load_contract
 from conformance.scene import EPOCH, Scene
-from conformance.timeline import MISSING, Exchange, Terms, Timeline
+from conformance.terms import Terms
+from conformance.timeline import MISSING, Exchange, Timeline
 
 
 @pytest.fixture

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import orjson
 
 from conformance import reading
-from conformance.timeline import Event, Frame, Note, Terms, Timeline
+from conformance.timeline import Event, Frame, Note, Timeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from conformance.contract import Contract
+    from conformance.terms import Terms
 
 E = TypeVar("E", bound=Event)
 

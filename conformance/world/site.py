@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from conformance.target import AGENT_WS, BASE_PATH, DASHBOARD_WS, SHARED_WS, Target
-from conformance.timeline import Terms
+from conformance.terms import Terms
 from conformance.world.vault import Vault
 
 if TYPE_CHECKING:
