@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from conformance.remembered import remembered
 from conformance.resources import is_known, resource_of
 from conformance.rest_views import is_plain_json, judged
-from conformance.timeline import MISSING, VALID, remembered
+from conformance.timeline import MISSING, VALID
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

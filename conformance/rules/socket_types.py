@@ -7,8 +7,9 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from conformance.dialogue import ANSWER_SECONDS, Said, current, is_valid, refusal, said
+from conformance.remembered import remembered
 from conformance.rule import Finding, Rule
-from conformance.timeline import MISSING, VALID, Frame, remembered
+from conformance.timeline import MISSING, VALID, Frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
