@@ -65,11 +65,13 @@ class User:
     ) -> Dashboard:
         """A dashboard with its snapshot. It says all optional fields that older backends need."""
         dashboard = await self.bare_dashboard(channel=channel, query=query)
-        usual: dict[str, Any] = {"dashboardId": self._world.new_id()}
-        if (subject := self._world.site.keyring.subject(self.name)) is not None:
-            usual["userId"] = subject
-        await dashboard.init(**(usual | init))
+        await dashboard.init(**(self.wish() | init))
         return dashboard
+
+    def wish(self) -> dict[str, Any]:
+        """The usual payload of DASHBOARD_INIT."""
+        subject = self._world.site.keyring.subject(self.name)
+        return {"dashboardId": self._world.new_id()} | ({} if subject is None else {"userId": subject})
 
     async def bare_dashboard(self, *, channel: str = "dashboard", query: dict[str, str] | None = None) -> Dashboard:
         """A dashboard's socket before DASHBOARD_INIT."""
