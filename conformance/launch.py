@@ -37,6 +37,9 @@ class Held(Protocol):
     async def nodes(self) -> tuple[str, ...]:
         """URLs of two nodes that serve the same users, started where that is needed. Raises `HeldError`."""
 
+    async def own(self) -> tuple[str, Held]:
+        """A backend to restart, and its URL; that is empty where it is the one held. Raises `HeldError`."""
+
     async def limited(self) -> str:
         """The URL of a server with the REST limit that is named; empty where it is the one held. Raises `HeldError`."""
 

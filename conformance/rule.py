@@ -51,7 +51,7 @@ class Provocation:
 
     script: Script
     alone: bool = False
-    """It needs the user to itself: it runs after all others."""
+    """It needs the user to itself: it runs after all others, unless there are users that it has to itself."""
     needs: frozenset[str] = frozenset()
     """What the target must offer: words of `engine.plan.NEEDS`."""
     budget: float = 15.0
@@ -60,6 +60,8 @@ class Provocation:
     """It fills the backend, and a timeline, beyond what other rules are made for: only its own judge it."""
     name: str = ""
     """Its id, where it is none of a rule's own but was generated."""
+    timed: bool = False
+    """It measures delays of a few hundred milliseconds: it runs when nothing else needs the machine."""
     document: Mapping[str, Any] | None = field(default=None, compare=False)
     """The script that it plays, as plain data, where it was generated: saved with a failure, shrunk, played again."""
 
@@ -78,11 +80,12 @@ class Provocation:
 
 
 def provocation(
-    *, alone: bool = False, needs: str = "", budget: float = 15.0, heavy: bool = False
+    *, alone: bool = False, needs: str = "", budget: float = 15.0, heavy: bool = False, timed: bool = False
 ) -> Callable[[Script], Provocation]:
     """Turns an `async def` over a `World` into a case; plain functions in `Rule.cases` are turned by themselves."""
     asked = frozenset(needs.split())
-    return lambda script: Provocation(script, alone=alone or heavy, needs=asked, budget=budget, heavy=heavy)
+    apart = alone or heavy or timed
+    return lambda script: Provocation(script, alone=apart, needs=asked, budget=budget, heavy=heavy, timed=timed)
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 START_SECONDS = 30.0
 END_SECONDS = 5.0
-USERS = ("alice", "bob", "carol")
+GROUPS = 13
+"""One for each case that runs at the same time, and one more."""
+USERS = tuple(f"{name}-{n}" if n else name for n in range(GROUPS) for name in ("alice", "bob", "carol"))
 SHORT_TERMS: dict[str, Any] = {"heartbeat_interval": 4.0, "init_timeout": 2.0, "cancel_grace": 2.0}
 """At level full the real time-outs are judged, short ones, so that nobody waits two minutes for them; seconds.
 
@@ -78,8 +80,9 @@ async def bundled_reference(arguments: Sequence[str] = (), *, level: Any = "core
 class Reference:
     """The reference as processes in a place of their own: one server, and others once somebody asks for them."""
 
-    def __init__(self, place: Path, arguments: Sequence[str], *, narrow: bool = False) -> None:
-        self.secret = secrets.token_hex(32)
+    def __init__(self, place: Path, arguments: Sequence[str], *, narrow: bool = False, secret: str = "") -> None:
+        self.secret = secret or secrets.token_hex(32)
+        self.url = ""
         self.database = f"sqlite+aiosqlite:///{place / 'reference.sqlite3'}"
         self.outbox = place / "mails"
         self._place = place
@@ -89,18 +92,19 @@ class Reference:
         self._server: Process | None = None
         self._nodes: Process | None = None
         self._limited: Process | None = None
+        self._own: Reference | None = None
         self._asked = asyncio.Lock()
         self._urls: tuple[str, ...] = ()
-        self._port = 0
 
     async def start(self) -> str:
         """Starts the server, on the port it had before if it had one; gives its URL. Raises `HeldError`."""
         users = (part for user in USERS for part in ("--user", user))
         common = ("--db", self.database, "--log-level", "warning", *users, *self._arguments)
         login = ("--mail-outbox", str(self.outbox), *SHORT_LOGIN)
-        self._server, facts = await self._begin("serve", "--port", str(self._port), *login, *common)
-        self._port = urlsplit(facts["url"]).port or 0
-        return str(facts["url"])
+        port = urlsplit(self.url).port or 0
+        self._server, facts = await self._begin("serve", "--port", str(port), *login, *common)
+        self.url = str(facts["url"])
+        return self.url
 
     @property
     def pid(self) -> int:
@@ -127,6 +131,16 @@ class Reference:
                 self._urls = tuple(facts["nodes"])
         return self._urls
 
+    async def own(self) -> tuple[str, Reference]:
+        """Another server, with a store of its own, for whoever is to restart one. Raises `HeldError`."""
+        if self._own is None:
+            place = self._place / "own"
+            place.mkdir(exist_ok=True)
+            own = Reference(place, self._arguments, narrow=bool(self._limits), secret=self.secret)
+            await own.start()
+            self._own = own
+        return self._own.url, self._own
+
     async def limited(self) -> str:
         """The URL of a server of its own that answers few requests a second. Raises `HeldError`."""
         users = (part for user in USERS for part in ("--user", user))
@@ -136,7 +150,8 @@ class Reference:
 
     async def end(self) -> None:
         """Ends all of it at once: nobody needs what it holds."""
-        await asyncio.gather(*map(_kill, (self._server, self._nodes, self._limited)))
+        processes = (self._server, self._nodes, self._limited)
+        await asyncio.gather(*map(_kill, processes), *([self._own.end()] if self._own else []))
 
     async def _begin(self, *command: str) -> tuple[Process, dict[str, Any]]:
         """A process that prints one JSON line once it listens, and that line."""

@@ -14,6 +14,7 @@ from conformance.redact import Redactor
 from conformance.target import BASE_PATH
 from conformance.terms import Terms
 from conformance.timeline import MISSING, Exchange
+from conformance.world.rest import Rest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -140,8 +141,8 @@ def _nothing_there(first: Exchange, candidates: Iterable[str], failure: str, red
 
 async def _try_tokens(world: World) -> None:
     site = world.site
-    for index, name in enumerate(site.keyring.users):
-        answer = await world.user(index).rest.get("/agents")
+    for name in world.users if site.target.bundled else site.keyring.users:
+        answer = await Rest(site, world.recorder, name).get("/agents")
         if answer.status in (401, 403):
             error = answer.value.get("error") if isinstance(answer.value, dict) else None
             said = f", saying {Redactor(site.target.secrets).value(error)!r:.120}" if error else ""

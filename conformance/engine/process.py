@@ -110,6 +110,10 @@ class Backend:
         """The profile's nodes."""
         return self._target.nodes
 
+    async def own(self) -> tuple[str, Backend]:
+        """It is the one to restart: there is no other."""
+        return "", self
+
     async def limited(self) -> str:
         """It is the one whose limit the profile names."""
         return ""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from conformance.engine.conclude import Ledger, conclude
 from conformance.engine.events import CaseFinished, CaseStarted, PlanMade, RunEvent, RunFinished
+from conformance.engine.groups import Groups
 from conformance.engine.plan import PREFLIGHT, Case, Plan, make_plan
 from conformance.engine.preflight import Stop, preflight
 from conformance.engine.second_look import SecondLook, undecided
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from conformance.timeline import Timeline
 
 AT_ONCE = 12
+TIMED_AT_ONCE = 2
+"""What measures delays and runs at the same time, where the backend is known to bear both."""
 SHORT = 5.0
 """Seconds up to which a time-out of the backend's is waited for in every full run."""
 NARROW = 100
@@ -98,6 +101,7 @@ class Run:
         self._bench = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self._keyring = Keyring(self._target)
+        self._groups = Groups(self._keyring.groups, bundled=target.bundled)
         self._shrinker: Shrinker | None = None
         self._running: set[int] = set()
         self._accompanied: set[int] = set()
@@ -215,22 +219,28 @@ class Run:
                         await _clean_up(site)
 
     async def _side_by_side(self, site: Site, plan: Plan) -> None:
-        gate = asyncio.Semaphore(self._options.at_once)
+        self._shrinker = Shrinker(self._player(site), self._counts)
 
-        async def one(number: int, case: Case) -> None:
-            async with gate:
-                await self._case(site, case, number)
+        async def all_of(cases: list[tuple[int, Case]], at_once: int) -> None:
+            gate = asyncio.Semaphore(at_once)
+
+            async def one(number: int, case: Case) -> None:
+                async with gate:
+                    await self._case(site, case, number)
+
+            async with asyncio.TaskGroup() as tasks:
+                for number, case in cases:
+                    tasks.create_task(one(number, case))
 
         numbered = list(enumerate(plan.cases, 1))
-        self._shrinker = Shrinker(self._player(site), self._counts)
-        async with asyncio.TaskGroup() as group:
-            for number, case in sorted(numbered, key=_turn):
-                if not case.provocation.alone:
-                    group.create_task(one(number, case))
+        apart = [n for n in numbered if not self._groups.bears_company(n[1].provocation)]
+        timed = [n for n in apart if n[1].provocation.timed]
+        await all_of(sorted((n for n in numbered if n not in apart), key=_turn), self._options.at_once)
         await self._look_again(site)
-        alone = [(number, case) for number, case in numbered if case.provocation.alone]
-        for number, case in sorted(alone, key=lambda n: n[1].provocation.disturbs):
-            await self._case(site, case, number)
+        await all_of(sorted(timed, key=_turn), TIMED_AT_ONCE if self._target.bundled else 1)
+        await self._look_again(site)
+        rest = [n for n in apart if n not in timed]
+        await all_of(sorted(rest, key=lambda n: n[1].provocation.disturbs), 1)
 
     async def _case(self, site: Site, case: Case, number: int) -> None:
         """Plays a case and tells what it says, or leaves that to a second look."""
@@ -273,8 +283,14 @@ class Run:
 
     async def _played(self, site: Site, case: Case, number: int) -> tuple[CaseFinished, bool]:
         """A case as it was played and judged once, and whether the run was ended meanwhile."""
+        async with self._groups.lent(case.provocation) as users:
+            return await self._played_as(site, case, number, users)
+
+    async def _played_as(
+        self, site: Site, case: Case, number: int, users: tuple[str, ...]
+    ) -> tuple[CaseFinished, bool]:
         heavy = case.provocation.heavy
-        world = World(site, case.id, number=number, seed=self._options.seed, heavy=heavy)
+        world = World(site, case.id, number=number, seed=self._options.seed, heavy=heavy, users=users)
         self._worlds.add(world)
         started = time.monotonic()
         cut = error = ""
@@ -413,10 +429,9 @@ async def _clean_up(site: Site) -> None:
     gate = asyncio.Semaphore(8)
 
     async def remove(user: str, node: str, path: str) -> None:
-        world = World(site, "clean-up")
-        index = site.keyring.users.index(user)
+        world = World(site, "clean-up", users=(user,))
         async with gate:
-            await world.user(index, node).rest.delete(path)
+            await world.user(0, node).rest.delete(path)
 
     agents = [(*place, f"/agents/{agent}") for place, made in site.made.items() for agent in made]
     others = [(user, "", path) for user, paths in site.written.items() for path in paths]

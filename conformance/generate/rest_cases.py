@@ -114,7 +114,7 @@ class Visit:
         self._maker = maker
         self._estate = estate
         self._names: Mapping[str, str] = estate.ids if estate else {}
-        self._users = [world.user(n).rest for n in range(min(len(world.site.keyring.users), 2))]
+        self._users = [world.user(n).rest for n in range(min(len(world.users), 2))]
         self._sent = 0
 
     @classmethod

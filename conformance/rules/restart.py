@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from conformance.timeline import Exchange, Timeline
     from conformance.views import Item
     from conformance.world.actors import Agent
+    from conformance.world.user import User
     from conformance.world.world import World
 
 REPORTED = frozenset({"last_heartbeat", "last_metrics"})
@@ -227,9 +228,8 @@ def completed_again(s: Scene) -> None:
     command_scene.shows(s, status="FAILED")
 
 
-async def _gone_and_back(world: World, agents: list[Agent], paths: list[str], *, kill: bool) -> None:
+async def _gone_and_back(world: World, user: User, agents: list[Agent], paths: list[str], *, kill: bool) -> None:
     """All is read, the server restarted, all read again, then one agent comes back and beats before a dashboard."""
-    user = world.user()
     paths = [*(f"/agents/{agent.id}" for agent in agents), *paths]
     await world.quiet()
     await asyncio.gather(*(user.rest.get(path) for path in paths))
@@ -253,40 +253,46 @@ async def _gone_and_back(world: World, agents: list[Agent], paths: list[str], *,
 @provocation(alone=True, needs="restart", budget=90.0)
 async def asked_to_end(world: World) -> None:
     """Two agents are connected and one has left; the server is restarted; one agent comes back."""
-    user = world.user()
-    watcher = await user.dashboard()
-    agents = [await user.agent(agentType=kind) for kind in ("CLAUDE", "GEMINI", "CODEX")]
-    for number, agent in enumerate(agents):
-        beat = await agent.heartbeat(commandsProcessed=number, uptime=100 + number)
-        await watcher.sees_beat(agent, beat)
-    before = await agents[2].leave()
-    await watcher.sees("AGENT_DISCONNECT", agents[2], since=before)
-    await _gone_and_back(world, agents, [], kill=False)
+    async with world.own() as node:
+        if node is None:
+            return
+        user = world.user(0, node)
+        watcher = await user.dashboard()
+        agents = [await user.agent(agentType=kind) for kind in ("CLAUDE", "GEMINI", "CODEX")]
+        for number, agent in enumerate(agents):
+            beat = await agent.heartbeat(commandsProcessed=number, uptime=100 + number)
+            await watcher.sees_beat(agent, beat)
+        before = await agents[2].leave()
+        await watcher.sees("AGENT_DISCONNECT", agents[2], since=before)
+        await _gone_and_back(world, user, agents, [], kill=False)
 
 
 @provocation(alone=True, needs="restart kill commands terminal", budget=90.0)
 async def ended_at_once(world: World) -> None:
     """One command is done, one executes and one waits, with terminal output, when the server is killed."""
-    user = world.user()
-    watcher, agent = await user.dashboard(), await user.agent()
-    done = await watcher.request(agent, "Build it")
-    await agent.takes(done)
-    await agent.ack(done)
-    for line in ("one\r\n", "", "\x1b[31mthree\x1b[0m"):
-        await agent.prints(line, command=done)
-    await agent.complete(done)
-    await watcher.sees_command(done, "COMPLETED")
-    executing = await watcher.request(agent, "Test it")
-    await agent.takes(executing)
-    await agent.ack(executing)
-    await agent.prints("half of it", command=executing, stream="STDERR")
-    absent = await user.agent()
-    before = await absent.leave()
-    await watcher.sees("AGENT_DISCONNECT", absent, since=before)
-    waiting = await watcher.request(absent, "Wait for me")
-    commands = [done, executing, waiting]
-    paths = [f"/commands/{c}" for c in commands] + [f"/commands/{c}/output" for c in commands[:2]]
-    await _gone_and_back(world, [agent, absent], paths, kill=True)
+    async with world.own() as node:
+        if node is None:
+            return
+        user = world.user(0, node)
+        watcher, agent = await user.dashboard(), await user.agent()
+        done = await watcher.request(agent, "Build it")
+        await agent.takes(done)
+        await agent.ack(done)
+        for line in ("one\r\n", "", "\x1b[31mthree\x1b[0m"):
+            await agent.prints(line, command=done)
+        await agent.complete(done)
+        await watcher.sees_command(done, "COMPLETED")
+        executing = await watcher.request(agent, "Test it")
+        await agent.takes(executing)
+        await agent.ack(executing)
+        await agent.prints("half of it", command=executing, stream="STDERR")
+        absent = await user.agent()
+        before = await absent.leave()
+        await watcher.sees("AGENT_DISCONNECT", absent, since=before)
+        waiting = await watcher.request(absent, "Wait for me")
+        commands = [done, executing, waiting]
+        paths = [f"/commands/{c}" for c in commands] + [f"/commands/{c}/output" for c in commands[:2]]
+        await _gone_and_back(world, user, [agent, absent], paths, kill=True)
 
 
 RULES = (

@@ -184,7 +184,7 @@ async def twice(world: World) -> None:
 @provocation(alone=True)
 async def before_any_agent(world: World) -> None:
     """A user's dashboard, where the user may have no agents at all."""
-    user = world.user(len(world.site.keyring.users) - 1)
+    user = world.user(len(world.users) - 1)
     await user.rest.get("/agents")
     await user.dashboard()
 

@@ -193,7 +193,7 @@ def last_one_lost(s: Scene) -> None:
     _flood(s, 10, last=False)
 
 
-@provocation(alone=True)
+@provocation(timed=True)
 async def ten_at_once(world: World) -> None:
     """Ten agents beat together, four times, while a dashboard watches."""
     user = world.user()
@@ -206,7 +206,7 @@ async def ten_at_once(world: World) -> None:
     await world.quiet()
 
 
-@provocation(needs="load", alone=True)
+@provocation(needs="load", timed=True)
 async def flood(world: World) -> None:
     """An agent sends forty heartbeats a second for two and a half seconds; another beats as it should."""
     user = world.user()

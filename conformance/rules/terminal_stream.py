@@ -337,7 +337,7 @@ async def output_of_commands(world: World) -> None:
     await world.quiet()
 
 
-@provocation(alone=True)
+@provocation(timed=True)
 async def steady_lines(world: World) -> None:
     """An agent prints thirty lines, one every twenty milliseconds, while nothing else runs."""
     user = world.user()

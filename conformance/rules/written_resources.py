@@ -320,7 +320,7 @@ async def the_same_name_of_two_users(world: World) -> None:
 
 async def the_default_of_two_users(world: World) -> None:
     """Constraints are made the default, by POST and PUT, several at the same moment, and by another user beside."""
-    writer, users = Writer(world, CONSTRAINTS, world.user()), range(min(2, len(world.site.keyring.users)))
+    writer, users = Writer(world, CONSTRAINTS, world.user()), range(min(2, len(world.users)))
     first = await writer.make(world.new_id(), isDefault=True)
     await writer.list()
     second = await writer.make(world.new_id(), isDefault=True)

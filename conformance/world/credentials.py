@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 HOUR = 3600
 FRESH = 60
 """Seconds for which a token that was signed is given out again."""
+GROUP = 3
+"""Users that a case may need at most."""
 FROM_JWT = ("bad-signature", "alg-none", "alg-none-cased", "empty-key")
 WITHOUT_KEY = ("none", "malformed", "not-a-token", *FROM_JWT)
 """Bad credentials that can be made from a good token alone."""
@@ -42,6 +44,12 @@ class Keyring:
             self.users = target.users or DEVELOPMENT_USERS
             if not self._secret and target.is_loopback:
                 self._secret = DEVELOPMENT_SECRET
+
+    @property
+    def groups(self) -> tuple[tuple[str, ...], ...]:
+        """The users in threes, each enough for any case; all in one group where they are fewer than six."""
+        threes = tuple(self.users[i : i + GROUP] for i in range(0, len(self.users) - GROUP + 1, GROUP))
+        return threes if len(threes) > 1 else (self.users,)
 
     @property
     def can_sign(self) -> bool:

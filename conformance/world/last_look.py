@@ -22,7 +22,7 @@ async def last_look(world: World) -> None:
         return
     await world.quiet()
     for (name, node), agents in watched.items():
-        user = world.user(world.site.keyring.users.index(name), node)
+        user = world.user(world.users.index(name), node)
         await asyncio.gather(*(user.rest.get(f"/agents/{agent}") for agent in agents[-MOST:]))
         await user.dashboard()
 

@@ -48,6 +48,8 @@ class Site:
     """What the backend gave out that is secret."""
     crowd: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
     """Shared by all cases that send many requests, so that the others are not kept waiting."""
+    own: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by whoever restarts a backend."""
     mail: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held from asking for a sign-in mail to using it: there is one address, and the newest mail counts."""
 

@@ -33,13 +33,25 @@ GONE_SECONDS = 5.0
 
 NODES = ("node-1", "node-2")
 LIMITED = "limited"
+OWN = "own"
 
 
 class World:
     """Everything a script may touch."""
 
-    def __init__(self, site: Site, case: str, *, number: int = 0, seed: int = 0, heavy: bool = False) -> None:
+    def __init__(  # noqa: PLR0913 - the facts of a case, by name
+        self,
+        site: Site,
+        case: str,
+        *,
+        number: int = 0,
+        seed: int = 0,
+        heavy: bool = False,
+        users: tuple[str, ...] = (),
+    ) -> None:
         self.site = site
+        self.users = users or site.keyring.groups[0]
+        """Who the first, second … user of the case is."""
         self.recorder = Recorder(site.contract, case=case, heavy=heavy)
         self.random = random.Random(f"{seed}/{case}")  # noqa: S311 - draws, not secrets
         self._prefix = f"cf.{site.run_id}.{number}"
@@ -47,11 +59,12 @@ class World:
         self._asides: list[Aside] = []
         self._users: dict[tuple[str, str], User] = {}
         self._ids = 0
+        self._held = site.target.held
         self._beside: list[asyncio.Task[None]] = []
 
     def user(self, index: int = 0, node: str = "") -> User:
-        """The first, second … user of the run, on the target or on one of its nodes (see `nodes`)."""
-        name = self.site.keyring.users[index]
+        """The first, second … user of the case, on the target or on one of its nodes (see `nodes`)."""
+        name = self.users[index]
         if (name, node) not in self._users:
             self._users[name, node] = User(self, name, node)
         return self._users[name, node]
@@ -85,13 +98,29 @@ class World:
         self.site.nodes |= {LIMITED: url.rstrip("/")} if url else {}
         return LIMITED if url else ""
 
-    async def restart(self, *, kill: bool = False) -> bool:
-        """Restarts the target; False, and a wait in vain, when it is not there again, or was never gone.
+    @asynccontextmanager
+    async def own(self) -> AsyncIterator[str | None]:
+        """The node that this case may restart: a bundled server of its own, or the target itself, named by nothing.
 
-        With `kill` it is ended at once, as by a crash, else as its profile says. Two notes tell when: `restarting` and
-        `restarted`.
+        None, and a wait in vain, when that does not start.
         """
-        held = self.site.target.held
+        async with self.site.own:
+            try:
+                url, self._held = await self._held.own() if self._held else ("", None)
+            except HeldError as error:
+                self.recorder.note("unmet", waited_for="a server to restart", connection=f"the target: {error}")
+                yield None
+                return
+            self.site.nodes |= {OWN: url.rstrip("/")} if url else {}
+            yield OWN if url else ""
+
+    async def restart(self, *, kill: bool = False) -> bool:
+        """Restarts the target, or the server that is this case's own.
+
+        False, and a wait in vain, when it is not there again, or was never gone. With `kill` it is ended at once, as by
+        a crash, else as its profile says. Two notes tell when: `restarting` and `restarted`.
+        """
+        held = self._held
         self.recorder.note("restarting", how="killed" if kill else "asked to")
         try:
             if held is None:

@@ -1,0 +1,79 @@
+"""Users: which a case plays, and which cases may run beside others."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+
+from conformance.engine.groups import Groups
+from conformance.rule import Provocation, provocation
+from conformance.target import Target
+from conformance.world.credentials import Keyring
+
+if TYPE_CHECKING:
+    from conformance.world.world import World
+
+FIRST, SECOND, THIRD = ("a", "b", "c"), ("d", "e", "f"), ("g", "h", "i")
+
+
+async def script(_world: World) -> None:
+    """Nothing."""
+
+
+USUAL, ALONE = provocation()(script), provocation(alone=True)(script)
+
+
+@pytest.mark.parametrize(
+    ("users", "groups"),
+    [
+        ("ab", [("a", "b")]),
+        ("abcde", [("a", "b", "c", "d", "e")]),
+        ("abcdef", [FIRST, SECOND]),
+        ("abcdefgh", [FIRST, SECOND]),
+    ],
+)
+def test_users_make_groups_of_three(users: str, groups: list[tuple[str, ...]]) -> None:
+    """Each has enough users for any case; fewer than six are one group."""
+    keyring = Keyring(Target("http://localhost:1", jwt_secret="x" * 32, users=tuple(users)))
+    assert list(keyring.groups) == groups
+
+
+async def test_one_group_is_shared() -> None:
+    """Where there is one, all cases play it at the same time, and what needs a user alone bears no company."""
+    groups = Groups((FIRST,))
+    async with groups.lent(USUAL) as one, groups.lent(USUAL) as other:
+        assert (one, other) == (FIRST, FIRST)
+    assert groups.bears_company(USUAL)
+    assert not groups.bears_company(ALONE)
+
+
+async def test_several_are_lent_to_one_case_each() -> None:
+    """The first is for those that name an account; each of the others has one case at a time, which may be alone."""
+    groups = Groups((FIRST, SECOND, THIRD))
+    async with AsyncExitStack() as cases:
+        lent = [await cases.enter_async_context(groups.lent(p)) for p in (USUAL, provocation(needs="mail")(script))]
+        async with groups.lent(ALONE) as own:
+            assert [*lent, own] == [SECOND, FIRST, THIRD]
+            late = asyncio.create_task(groups.lent(USUAL).__aenter__())
+            await asyncio.sleep(0)
+            assert not late.done()
+        assert await late == THIRD
+    assert groups.bears_company(ALONE)
+
+
+@pytest.mark.parametrize("need", ["restart", "rest-limit", "load", "destructive"])
+def test_what_other_users_feel_bears_no_company(need: str) -> None:
+    """Unless the backend is the bundled one, which has servers of their own for it."""
+    far = provocation(alone=True, needs=need)(script)
+    assert not Groups((FIRST, SECOND)).bears_company(far)
+    assert Groups((FIRST, SECOND), bundled=True).bears_company(far)
+
+
+@pytest.mark.parametrize("apart", [provocation(heavy=True)(script), provocation(timed=True)(script)])
+def test_what_measures_or_fills_a_backend_bears_none(apart: Provocation) -> None:
+    """Not even there."""
+    assert apart.alone
+    assert not Groups((FIRST, SECOND), bundled=True).bears_company(apart)
