@@ -8,13 +8,13 @@ machine in the state and then its cause. What belongs to a capability that the t
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from conformance.contract.keywords import ANY, asserted, present
 from conformance.machines import transitions
-from conformance.timeline import MISSING, VALID
+from conformance.timeline import MISSING, VALID, remembered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -47,43 +47,47 @@ class Share:
         return 100.0 * self.reached / self.total if self.total else 100.0
 
 
+@remembered
+def reached(t: Timeline) -> Iterator[tuple[str, str]]:
+    """Kind and name of everything that a timeline reaches, as often as it does."""
+    for e in t.exchanges:
+        operation = t.contract.operations.get(e.operation or "")
+        if operation is None or not e.status:
+            continue
+        yield "operations", operation.id
+        yield "answers", f"{operation.id} {e.status}"
+        if operation.body and e.request is not MISSING and e.credential == VALID:
+            yield from _value(operation.id, operation.body, e.request, t)
+    for connection in t.connections:
+        sides = {True: f"from-{connection.role}", False: f"to-{connection.role}"}
+        for frame in connection.frames:
+            message = t.contract.message(sides[frame.is_sent], frame.type)
+            if message is None:
+                continue
+            yield "messages", message.key
+            if frame.is_sent and isinstance(frame.value, dict) and "payload" in frame.value:
+                yield from _value(message.key, message.schema, frame.value["payload"], t)
+    yield from (("transitions", name) for name in transitions(t))
+
+
+def _value(owner: str, schema: str, value: Any, t: Timeline) -> Iterator[tuple[str, str]]:
+    yield from (("fields", f"{owner} {pointer}") for pointer in present(value))
+    for pointer, keyword in t.contract.shapes.broken(schema, value):
+        yield "keywords", f"{owner} {_any(pointer)} {keyword}"
+
+
 @dataclass
 class Coverage:
     """Collects what timelines reach."""
 
     contract: Contract
     withheld: frozenset[str] = frozenset()
-    seen: dict[str, Counter[str]] = field(default_factory=dict)
+    seen: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
 
     def take(self, t: Timeline) -> None:
         """Everything on a timeline."""
-        for kind, name in self._reached(t):
-            self.seen.setdefault(kind, Counter())[name] += 1
-
-    def _reached(self, t: Timeline) -> Iterator[tuple[str, str]]:
-        for e in t.exchanges:
-            operation = self.contract.operations.get(e.operation or "")
-            if operation is None or not e.status:
-                continue
-            yield "operations", operation.id
-            yield "answers", f"{operation.id} {e.status}"
-            if operation.body and e.request is not MISSING and e.credential == VALID:
-                yield from self._value(operation.id, operation.body, e.request)
-        for connection in t.connections:
-            for frame in connection.frames:
-                side = f"{'from' if frame.is_sent else 'to'}-{connection.role}"
-                message = self.contract.message(side, frame.type)
-                if message is None:
-                    continue
-                yield "messages", message.key
-                if frame.is_sent and isinstance(frame.value, dict) and "payload" in frame.value:
-                    yield from self._value(message.key, message.schema, frame.value["payload"])
-        yield from (("transitions", name) for name in transitions(t))
-
-    def _value(self, owner: str, schema: str, value: Any) -> Iterator[tuple[str, str]]:
-        yield from (("fields", f"{owner} {pointer}") for pointer in present(value))
-        for pointer, keyword in self.contract.shapes.broken(schema, value):
-            yield "keywords", f"{owner} {_any(pointer)} {keyword}"
+        for kind, name in reached(t):
+            self.seen[kind][name] += 1
 
     def shares(self) -> dict[str, Share]:
         """What was reached of each kind, and what was not."""
@@ -91,7 +95,7 @@ class Coverage:
 
     def _share(self, kind: str, names: Iterable[str]) -> Share:
         wanted = list(dict.fromkeys(names))
-        seen = self.seen.get(kind, Counter())
+        seen = self.seen[kind]
         missing = tuple(name for name in wanted if not seen[name])
         return Share(len(wanted) - len(missing), len(wanted), missing)
 

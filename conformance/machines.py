@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from conformance.command_life import Task
     from conformance.timeline import Connection, Timeline
+    from conformance.views import Loss
 
 OK = 200
 STEPS: Mapping[str, str] = {
@@ -45,8 +46,15 @@ def transitions(t: Timeline) -> Iterator[str]:
     """Each step as `machine FROM cause TO`, as often as it was seen."""
     for connection in t.connections:
         yield from _of_connection(connection, t)
-    for agent_id in {a.agent_id for a in t.agents if a.agent_id}:
-        yield from _of_agent(agent_id, t)
+    own: dict[str, tuple[list[Connection], list[Loss]]] = {a.agent_id: ([], []) for a in t.agents if a.agent_id}
+    for agent in t.agents:
+        if agent.agent_id:
+            own[agent.agent_id][0].append(agent)
+    for loss in losses(t):
+        if loss.agent_id in own:
+            own[loss.agent_id][1].append(loss)
+    for agent_id, (connections, lost) in own.items():
+        yield from _of_agent(agent_id, connections, lost, t)
     for task in tasks(t):
         yield from _of_command(task, t)
 
@@ -93,21 +101,17 @@ def _was_silent(c: Connection) -> bool:
     return c.closed is not None and c.closed.by == "backend" and c.closed.code in {1008, 4001}
 
 
-def _of_agent(agent_id: str, t: Timeline) -> Iterator[str]:
+def _of_agent(agent_id: str, connections: list[Connection], lost: list[Loss], t: Timeline) -> Iterator[str]:
     """What REST and dashboards must show of an agent, step by step."""
     happened: list[tuple[float, str]] = []
-    for c in (a for a in t.agents if a.agent_id == agent_id):
+    for c in connections:
         for s in said_on(c):
             if s.answers and not s.errors and is_valid(s, t):
                 first = s.sent is c.init
                 cause = _cause(s.sent.type, "agent", "opened" if first else "connected", s.sent.payload)
                 if cause and cause != "agent.ping":
                     happened.append((s.answers[0].at, cause))
-    happened += [
-        (x.closed.at, "agent.silent" if _was_silent(x.agent) else "agent.lost")
-        for x in losses(t)
-        if x.agent_id == agent_id
-    ]
+    happened += [(x.closed.at, "agent.silent" if _was_silent(x.agent) else "agent.lost") for x in lost]
     renames = (e for e in t.calls("renameAgent", status=OK) if e.path.endswith(f"/{agent_id}"))
     happened += [(e.ended, "rest.rename") for e in renames]
     happened += [(e.ended, "rest.delete") for e in deletions(t, agent_id)]

@@ -9,6 +9,7 @@ import sys
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from conformance.loop import run
 from conformance.profile import make_target, settings_of
 from conformance.report import parse_report, write_report
 from conformance.target import Target, TargetError
@@ -31,7 +32,7 @@ def execute(target: str | None, said: Mapping[str, Any], own: Sequence[Provocati
     settings = settings_of(target, said)
     reports = [parse_report(option) for option in settings.get("report", [])]
     changes = _changes(settings)
-    return asyncio.run(_run(settings, reports, own, changes)).exit_code
+    return run(_run(settings, reports, own, changes)).exit_code
 
 
 @asynccontextmanager
@@ -92,15 +93,15 @@ async def _run(
             beside=changes.clauses if changes else frozenset(),
             chosen=chosen,
         )
-        run = Run(target, all_rules().values(), load_contract(), options)
-        if options.only and not run.plan.cases and not run.plan.left_out:
+        planned = Run(target, all_rules().values(), load_contract(), options)
+        if options.only and not planned.plan.cases and not planned.plan.left_out:
             raise TargetError(
                 f"--only {options.only}: no clause, rule or case of level {options.level} matches; "
                 "see `conformance list`"
             )
         redactor = Redactor(target.secrets)
-        with Terminal(redactor, quiet=bool(settings.get("quiet"))) as terminal, _interruptible(run):
-            async for event in run.events():
+        with Terminal(redactor, quiet=bool(settings.get("quiet"))) as terminal, _interruptible(planned):
+            async for event in planned.events():
                 if isinstance(event, RunFinished):
                     result = event.result
                     save_failures(result, redactor)

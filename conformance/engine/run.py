@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from conformance.coverage import reached
 from conformance.engine.conclude import Ledger, conclude
 from conformance.engine.events import CaseFinished, CaseStarted, PlanMade, RunEvent, RunFinished
 from conformance.engine.groups import Groups
@@ -349,11 +350,17 @@ class Run:
         def is_over() -> bool:
             return clock() > min(end, self._judge_until)
 
+        def judged() -> list[Judgement]:
+            found = judge_all(rules, timeline, is_over)
+            if not is_over():
+                reached(timeline)  # remembered, so that the end of the run need not wait for it
+            return found
+
         async def in_turn() -> list[Judgement]:
             nonlocal end
             async with self._bench:
                 end = clock() + JUDGING
-                return await asyncio.to_thread(judge_all, rules, timeline, is_over)
+                return await asyncio.to_thread(judged)
 
         judging = asyncio.create_task(in_turn())
         interrupted = False
@@ -408,10 +415,9 @@ class Run:
                     world.recorder.add(Note, kind="lag", data={"seconds": over})
 
 
-def _turn(numbered: tuple[int, Case]) -> tuple[bool, float]:
-    """Long cases first, so that none is left over; those that need nodes last, for these take a while to start."""
-    provocation = numbered[1].provocation
-    return "second-node" in provocation.needs, -provocation.budget
+def _turn(numbered: tuple[int, Case]) -> float:
+    """Long cases first, so that none is left over when all others have ended: a budget says how long it may take."""
+    return -numbered[1].provocation.budget
 
 
 def _said(error: BaseException) -> str:

@@ -114,6 +114,7 @@ def replaced_and_carried_on(s: Scene) -> None:
     s.wait(3)
 
 
+@provocation(budget=25.0)
 async def lost_at_work(world: World) -> None:
     """Agents leave and crash while they execute commands, and while commands wait; then they come back."""
     user = world.user()
@@ -152,7 +153,7 @@ async def replaced_at_work(world: World) -> None:
     await world.quiet()
 
 
-@provocation(needs="short-heartbeat commands", budget=20.0)
+@provocation(needs="short-heartbeat commands", budget=90.0)
 async def silent_at_work(world: World) -> None:
     """An agent starts a command and says nothing more."""
     user = world.user()

@@ -120,6 +120,8 @@ def as_it_is(calm: Calm, t: Timeline) -> Iterator[Finding]:
         says = "REST does not show the status that the command has come to"
         yield Finding(says, r.where, f"{r.pointer}/status", calm.status, r.status, calm.evidence)
     for dashboard in watchers(t, calm.task.order.user, calm.task.order.cause):
+        if dashboard.until < r.where.at:  # what came after it nobody could tell it
+            continue
         frames = [f for f in told_of(t, dashboard, calm.task.id, calm.task.agent_id) if f.at < r.where.at]
         last = reading.status(frames[-1].payload) if frames else None
         if frames and last != r.status and not any(f.at > r.where.at for f in told_of(t, dashboard, *_key(calm))):
@@ -202,6 +204,17 @@ def with_its_parts(s: Scene) -> None:
         ended = BORN if status == "COMPLETED" else None
         part = {"agentId": "a1", "status": status, "startedAt": None, "completedAt": ended, "error": None}
         shows(s, ONE, status, agents=[part])
+
+
+def nobody_there_to_be_told(s: Scene) -> None:
+    agent, dashboard = s.agent("a1"), s.dashboard()
+    asks(dashboard)
+    told(dashboard, "QUEUED")
+    takes(agent)
+    dashboard.closes()
+    completes(agent)
+    s.note("quiet")
+    shows(s, ONE, "COMPLETED")
 
 
 def stands_still(s: Scene) -> None:
@@ -308,7 +321,7 @@ RULES = (
         judges="REST shows a command as the agent and the user left it, and as dashboards were told last.",
         when=calm_looks,
         check=as_it_is,
-        good=(each_stage,),
+        good=(each_stage, nobody_there_to_be_told),
         bad=(stands_still, completed_as_failed, told_otherwise, error_forgotten),
         cases=(looked_at_all_along, commands_while_dashboards_watch),
     ),

@@ -138,7 +138,7 @@ async def _users(world: World) -> tuple[User, User] | None:
     return (world.user(0, nodes[0]), world.user(0, nodes[1])) if nodes else None
 
 
-@provocation(needs="second-node", budget=60.0)
+@provocation(needs="second-node", budget=90.0)
 async def apart(world: World) -> None:
     """Agents on each of two nodes beat, return on the other, and leave, while a dashboard on each watches."""
     if (users := await _users(world)) is None:
@@ -165,7 +165,7 @@ async def apart(world: World) -> None:
         await user.dashboard()
 
 
-@provocation(needs="second-node commands", budget=60.0)
+@provocation(needs="second-node commands", budget=90.0)
 async def commands_from_afar(world: World) -> None:
     """A dashboard on one node commands an agent on the other; so does REST; the agent moves and is commanded again."""
     if (users := await _users(world)) is None:

@@ -6,6 +6,7 @@ them the right neighbours, which must be served.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from conformance.asked import Asked, asked, may_be_refused, texts
@@ -320,8 +321,8 @@ async def queries_of_every_operation(world: World) -> None:
             samples = world.site.contract.samples
             values = [right, *(s.value for s in samples.faults(schema, right)), *samples.neighbours(schema, right)]
             written = {str(v) for v in values if isinstance(v, (str, int)) and not isinstance(v, bool) and v != ""}
-            asks += [ask(operation, name, value) for value in sorted(written)]
-    await world.crowd(asks)
+            asks += [partial(ask, operation, name, value) for value in sorted(written)]
+    await world.crowd(one() for one in asks)
 
 
 RULES = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -194,13 +195,13 @@ async def odd_requests_everywhere(world: World) -> None:
         await estate.user.rest.call(operation.method, path, credential=credential, **options)
 
     operations = [o for o in world.site.operations if not o.destructive and estate.reaches(o)]
-    asks = [ask(o, o.fill(odd)) for o in operations if o.names for odd in ODD_IDS]
+    asks = [partial(ask, o, o.fill(odd)) for o in operations if o.names for odd in ODD_IDS]
     for operation in (o for o in operations if o.id != "deleteAgent"):
         path = operation.fill(estate.ids)
-        asks += [ask(operation, path, query={name: odd}) for name in operation.query for odd in ODD_QUERIES]
+        asks += [partial(ask, operation, path, query={name: odd}) for name in operation.query for odd in ODD_QUERIES]
         if operation.body:
-            asks += [ask(operation, path, raw=raw) for raw in _odd_bodies(estate.body(operation))]
-    await world.crowd(asks)
+            asks += [partial(ask, operation, path, raw=raw) for raw in _odd_bodies(estate.body(operation))]
+    await world.crowd(one() for one in asks)
 
 
 @provocation(budget=60.0)

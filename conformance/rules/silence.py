@@ -86,7 +86,7 @@ def too_early(s: Scene) -> None:
     dashboard.told_gone("a1")
 
 
-@provocation(needs="short-heartbeat", budget=30)
+@provocation(needs="short-heartbeat", budget=90.0)
 async def falls_silent(world: World) -> None:
     """An agent beats for a while, longer than it may be silent, then says nothing more; a second one goes on."""
     user = world.user()

@@ -262,7 +262,7 @@ async def too_many(world: World) -> None:
     await asyncio.gather(*hurried)
 
 
-@provocation(needs="load patience", budget=30.0)
+@provocation(needs="load patience", budget=90.0)
 async def far_too_many(world: World) -> None:
     """A dashboard sends more than it may until it is cut off."""
     dashboard = await world.user().dashboard()

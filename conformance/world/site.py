@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from conformance.world.credentials import Keyring
 
 
-AT_ONCE = 3
+CROWD = 3
 """Requests of crowds that are under way at the same time."""
 
 
@@ -46,7 +46,7 @@ class Site:
     """User → paths of whatever else it made that can be deleted."""
     vault: Vault = field(default_factory=Vault)
     """What the backend gave out that is secret."""
-    crowd: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
+    crowd: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CROWD))
     """Shared by all cases that send many requests, so that the others are not kept waiting."""
     own: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by whoever restarts a backend."""

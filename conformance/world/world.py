@@ -17,6 +17,7 @@ from conformance.world.estate import Estate, make_estate
 from conformance.world.link import Link
 from conformance.world.recorder import Recorder
 from conformance.world.sign_in import Device, Session, mailed_token, new_device, new_session, session_of
+from conformance.world.site import CROWD
 from conformance.world.user import User
 
 if TYPE_CHECKING:
@@ -142,13 +143,17 @@ class World:
         self._beside.append(asyncio.create_task(doing))
 
     async def crowd(self, requests: Iterable[Awaitable[Any]]) -> None:
-        """Sends many requests, a few at the same time, whatever other cases do."""
+        """Sends many requests, each once it is its turn: a few at the same time, whatever other cases do."""
+        left = iter(requests)
 
-        async def one(request: Awaitable[Any]) -> None:
-            async with self.site.crowd:
-                await request
+        async def some() -> None:
+            while True:
+                async with self.site.crowd:
+                    if (request := next(left, None)) is None:
+                        return
+                    await request
 
-        await asyncio.gather(*map(one, requests))
+        await asyncio.gather(*(some() for _ in range(CROWD)))
 
     async def estate(self, index: int = 0) -> Estate:
         """One of everything that has an id, of the first, second … user."""
