@@ -1,4 +1,4 @@
-"""Which users a case plays: a group of its own while it lasts, where the target has several."""
+"""Which users a case plays: a group of its own while it lasts, where the target has one to spare."""
 
 from __future__ import annotations
 
@@ -7,14 +7,20 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterable, Iterator
 
+    from conformance.engine.plan import Case
     from conformance.rule import Provocation
 
 OF_THE_FIRST = frozenset({"account", "mail"})
 """Needs that the profile names for the first user alone."""
 BEYOND_USERS = frozenset({"restart", "rest-limit", "load", "destructive"})
 """Needs of cases that other users feel too, or would if the backend were wrong."""
+
+TIMED_AT_ONCE = 2
+"""What measures delays and runs at the same time, where the backend is known to bear both."""
+Numbered = tuple[int, "Case"]
+"""A case with its number in the plan."""
 
 
 class Groups:
@@ -38,10 +44,23 @@ class Groups:
         far = provocation.needs & BEYOND_USERS and not self._bundled
         return not provocation.alone or (self._are_several and not far)
 
+    def phases(self, cases: Iterable[Numbered], at_once: int) -> Iterator[tuple[list[Numbered], int]]:
+        """The cases that run at the same time, and how many of them: side by side, then what measures, then the rest.
+
+        Long ones are first, so that none is left over when all others have ended: a budget says how long it may take.
+        """
+        ordered = sorted(cases, key=lambda numbered: -numbered[1].provocation.budget)
+        apart = [n for n in ordered if not self.bears_company(n[1].provocation)]
+        yield [n for n in ordered if n not in apart], at_once
+        yield [n for n in apart if n[1].provocation.timed], TIMED_AT_ONCE if self._bundled else 1
+        rest = [n for n in apart if not n[1].provocation.timed]
+        yield sorted(rest, key=lambda numbered: numbered[1].provocation.disturbs), 1
+
     @asynccontextmanager
     async def lent(self, provocation: Provocation) -> AsyncIterator[tuple[str, ...]]:
-        """The users that a case plays, for as long as it lasts."""
-        if not self._are_several or provocation.needs & OF_THE_FIRST:
+        """The users that a case plays, for as long as it lasts; it waits for some only if it needs them alone."""
+        waits = provocation.alone or not self._free.empty()
+        if not self._are_several or provocation.needs & OF_THE_FIRST or not waits:
             yield self._first
             return
         group = await self._free.get()

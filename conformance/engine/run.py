@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from conformance.timeline import Timeline
 
 AT_ONCE = 12
-TIMED_AT_ONCE = 2
-"""What measures delays and runs at the same time, where the backend is known to bear both."""
 SHORT = 5.0
 """Seconds up to which a time-out of the backend's is waited for in every full run."""
 NARROW = 100
@@ -234,14 +232,9 @@ class Run:
                     tasks.create_task(one(number, case))
 
         numbered = list(enumerate(plan.cases, 1))
-        apart = [n for n in numbered if not self._groups.bears_company(n[1].provocation)]
-        timed = [n for n in apart if n[1].provocation.timed]
-        await all_of(sorted((n for n in numbered if n not in apart), key=_turn), self._options.at_once)
-        await self._look_again(site)
-        await all_of(sorted(timed, key=_turn), TIMED_AT_ONCE if self._target.bundled else 1)
-        await self._look_again(site)
-        rest = [n for n in apart if n not in timed]
-        await all_of(sorted(rest, key=lambda n: n[1].provocation.disturbs), 1)
+        for cases, at_once in self._groups.phases(numbered, self._options.at_once):
+            await all_of(cases, at_once)
+            await self._look_again(site)
 
     async def _case(self, site: Site, case: Case, number: int) -> None:
         """Plays a case and tells what it says, or leaves that to a second look."""
@@ -413,11 +406,6 @@ class Run:
             if over > PAUSE:
                 for world in self._worlds:
                     world.recorder.add(Note, kind="lag", data={"seconds": over})
-
-
-def _turn(numbered: tuple[int, Case]) -> float:
-    """Long cases first, so that none is left over when all others have ended: a budget says how long it may take."""
-    return -numbered[1].provocation.budget
 
 
 def _said(error: BaseException) -> str:
