@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from conformance.contract.keywords import ANY, asserted, present
 from conformance.machines import transitions
-from conformance.timeline import MISSING, VALID, remembered
+from conformance.remembered import remembered
+from conformance.timeline import MISSING, VALID
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -37,11 +37,11 @@ class Groups:
     def bears_company(self, provocation: Provocation) -> bool:
         """Whether other cases may run beside one.
 
-        The bundled reference has servers of their own for what is felt beyond a user.
+        The bundled reference has servers of their own for what is felt beyond a user; what is generated asks for none.
         """
         if provocation.heavy or provocation.timed:
             return False
-        far = provocation.needs & BEYOND_USERS and not self._bundled
+        far = provocation.needs & BEYOND_USERS and not (self._bundled and provocation.document is None)
         return not provocation.alone or (self._are_several and not far)
 
     def phases(self, cases: Iterable[Numbered], at_once: int) -> Iterator[tuple[list[Numbered], int]]:

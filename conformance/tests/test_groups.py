@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -69,6 +70,7 @@ def test_what_other_users_feel_bears_no_company(need: str) -> None:
     far = provocation(alone=True, needs=need)(script)
     assert not Groups((FIRST, SECOND)).bears_company(far)
     assert Groups((FIRST, SECOND), bundled=True).bears_company(far)
+    assert not Groups((FIRST, SECOND), bundled=True).bears_company(replace(far, document={}))
 
 
 @pytest.mark.parametrize("apart", [provocation(heavy=True)(script), provocation(timed=True)(script)])
