@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from conformance.dialogue import ENDINGS_OF_OTHER_CAUSE, current, keeps_shape, named
-from conformance.rule import Finding, Rule, provocation
+from conformance.rule import Finding, Rule
 from conformance.timeline import VALID
 
 if TYPE_CHECKING:
@@ -133,7 +133,6 @@ async def bad_neighbours(world: World) -> None:
     await worker.link.fence()
 
 
-@provocation(budget=25.0)
 async def attacks(world: World) -> None:
     """Clients send JSON that is known to break parsers and stores; others go on, new ones connect."""
     user = world.user()

@@ -114,7 +114,6 @@ def replaced_and_carried_on(s: Scene) -> None:
     s.wait(3)
 
 
-@provocation(budget=25.0)
 async def lost_at_work(world: World) -> None:
     """Agents leave and crash while they execute commands, and while commands wait; then they come back."""
     user = world.user()

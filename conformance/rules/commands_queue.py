@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from conformance.command_life import Task, tasks_of
 from conformance.command_scene import ONE, THREE, TWO, acks, asks, cancels, completes, takes
 from conformance.command_views import about, quiet
-from conformance.rule import Finding, Rule, provocation
+from conformance.rule import Finding, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -167,7 +167,6 @@ def all_at_once(s: Scene) -> None:
     _many(s, 6)
 
 
-@provocation(budget=25.0)
 async def more_than_it_can_take(world: World) -> None:
     """Nine commands of mixed priority for one agent, from both channels; it completes whatever it is given."""
     user = world.user()

@@ -221,7 +221,6 @@ def nobody_told(s: Scene) -> None:
     s.wait(3)
 
 
-@provocation(budget=25.0)
 async def for_two_agents(world: World) -> None:
     """Commands for two agents that make different things of them; each is read whenever one of them has moved."""
     user = world.user()

@@ -266,7 +266,7 @@ def cancelled_before_the_ack(s: Scene) -> None:
     s.wait(2)
 
 
-@provocation(needs="destructive second-user commands", alone=True, budget=25.0)
+@provocation(needs="destructive second-user commands", alone=True)
 async def the_red_button(world: World) -> None:
     """Two agents with commands in each state; a dashboard stops all, then REST; a second user has an agent too."""
     user, other = world.user(), world.user(1)
