@@ -1,8 +1,9 @@
 """What of the contract a run has reached: operations, messages, fields, keywords, transitions.
 
-Counted on timelines, so that it says what was really sent and seen, whoever provoked it. A keyword counts as reached
-when a value was sent that breaks it at its place; a field when it was sent at all; a transition when the tester saw the
-machine in the state and then its cause. What belongs to a capability that the target withholds is left out.
+Counted on timelines, so that it says what was really sent, answered and seen, whoever provoked it. A keyword of what
+the tester sends is reached when a value that keeps its schema was put to it and another broke it at its place, and both
+were answered; of what the backend sends, when a value came that it says anything of. A transition is reached when the
+tester saw the machine in the state and then its cause. What a target does not promise is left out.
 """
 
 from __future__ import annotations
@@ -10,12 +11,10 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING
 
-from conformance.contract.keywords import ANY, asserted, present
-from conformance.machines import transitions
-from conformance.remembered import remembered
-from conformance.timeline import MISSING, VALID
+from conformance.reached import Shape, keywords_at, reached
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -32,6 +31,7 @@ UNREACHABLE: Mapping[str, str] = {
     "to-dashboard.TOKEN_REFRESH": "a server may send it, and need not (WSA-5)",
 }
 """What no run can ask of a backend, and why: it is not counted."""
+ANY_TEXT = "whatever stands in a query is a text"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,40 +41,15 @@ class Share:
     reached: int
     total: int
     missing: tuple[str, ...] = ()
+    why: Mapping[str, str] = field(default_factory=dict)
+    """What is missing → why."""
+    uncounted: Mapping[str, str] = field(default_factory=dict)
+    """What is not counted → why."""
 
     @property
     def percent(self) -> float:
         """In percent; 100 where there is nothing to reach."""
         return 100.0 * self.reached / self.total if self.total else 100.0
-
-
-@remembered
-def reached(t: Timeline) -> Iterator[tuple[str, str]]:
-    """Kind and name of everything that a timeline reaches, as often as it does."""
-    for e in t.exchanges:
-        operation = t.contract.operations.get(e.operation or "")
-        if operation is None or not e.status:
-            continue
-        yield "operations", operation.id
-        yield "answers", f"{operation.id} {e.status}"
-        if operation.body and e.request is not MISSING and e.credential == VALID:
-            yield from _value(operation.id, operation.body, e.request, t)
-    for connection in t.connections:
-        sides = {True: f"from-{connection.role}", False: f"to-{connection.role}"}
-        for frame in connection.frames:
-            message = t.contract.message(sides[frame.is_sent], frame.type)
-            if message is None:
-                continue
-            yield "messages", message.key
-            if frame.is_sent and isinstance(frame.value, dict) and "payload" in frame.value:
-                yield from _value(message.key, message.schema, frame.value["payload"], t)
-    yield from (("transitions", name) for name in transitions(t))
-
-
-def _value(owner: str, schema: str, value: Any, t: Timeline) -> Iterator[tuple[str, str]]:
-    yield from (("fields", f"{owner} {pointer}") for pointer in present(value))
-    for pointer, keyword in t.contract.shapes.broken(schema, value):
-        yield "keywords", f"{owner} {_any(pointer)} {keyword}"
 
 
 @dataclass
@@ -84,37 +59,65 @@ class Coverage:
     contract: Contract
     withheld: frozenset[str] = frozenset()
     seen: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    """Kind → what was reached of it, how often; of keywords that the tester puts to a backend, `kept` and `broken`."""
 
     def take(self, t: Timeline) -> None:
         """Everything on a timeline."""
         for kind, name in reached(t):
             self.seen[kind][name] += 1
 
+    def _at(self, schema: str) -> Mapping[str, list[str]]:
+        return keywords_at(self.contract.shapes, schema)
+
     def shares(self) -> dict[str, Share]:
         """What was reached of each kind, and what was not."""
         return {kind: self._share(kind, names) for kind, names in self._universe().items()}
 
     def _share(self, kind: str, names: Iterable[str]) -> Share:
-        wanted = list(dict.fromkeys(names))
-        seen = self.seen[kind]
-        missing = tuple(name for name in wanted if not seen[name])
-        return Share(len(wanted) - len(missing), len(wanted), missing)
+        free = {name: free for name in names if (free := self._free(kind, name))}
+        wanted = [name for name in dict.fromkeys(names) if name not in free]
+        missing = tuple(name for name in wanted if not self._is_reached(kind, name))
+        why = {name: self._why(kind, name) for name in missing}
+        return Share(len(wanted) - len(missing), len(wanted), missing, why, free)
+
+    def _is_reached(self, kind: str, name: str) -> bool:
+        if kind != "keywords":
+            return bool(self.seen[kind][name])
+        is_sent = self._shapes[_owner(name)].is_sent
+        return bool(self.seen["kept"][name] and (self.seen["broken"][name] or not is_sent))
 
     def _universe(self) -> dict[str, list[str]]:
-        contract = self.contract
-        operations = [o for o in contract.operations.values() if o.capability not in self.withheld]
-        messages = [m for m in contract.messages.values() if m.capability not in self.withheld]
-        said = [(m.key, m.schema) for m in messages if m.side.startswith("from-")]
-        said += [(o.id, o.body) for o in operations if o.body]
-        places = [(owner, pointer, keyword) for owner, s in said for pointer, keyword in asserted(contract.shapes, s)]
+        operations = [o for o in self.contract.operations.values() if o.capability not in self.withheld]
+        messages = [m for m in self.contract.messages.values() if m.capability not in self.withheld]
+        places = [
+            (owner, pointer, keyword)
+            for owner, shape in self._shapes.items()
+            for pointer, keywords in self._at(shape.schema).items()
+            for keyword in keywords
+        ]
         return {
             "operations": [o.id for o in operations],
             "answers": [f"{o.id} {status}" for o in operations for status in o.answers],
-            "messages": [m.key for m in messages if not _is_free(m.key)],
+            "messages": [m.key for m in messages],
             "fields": [f"{owner} {pointer}" for owner, pointer, _ in places if pointer],
             "keywords": [f"{owner} {pointer} {keyword}" for owner, pointer, keyword in places],
-            "transitions": [name for name in self._transitions() if not _is_free(name)],
+            "transitions": list(self._transitions()),
         }
+
+    @cached_property
+    def _shapes(self) -> dict[str, Shape]:
+        """Everything that is said to a target like this, and by it."""
+        found = [
+            Shape(m.key, m.schema, m.side.startswith("from-"))
+            for m in self.contract.messages.values()
+            if m.capability not in self.withheld
+        ]
+        for o in self.contract.operations.values():
+            if o.capability not in self.withheld:
+                found += [Shape(o.id, o.body, is_sent=True)] if o.body else []
+                found += [Shape(f"{o.id} ?{name}", schema, is_sent=True) for name, schema in o.query.items()]
+                found += [Shape(f"{o.id} {status}", s, is_sent=False) for status, s in o.answers.items() if s]
+        return {shape.owner: shape for shape in found}
 
     def _transitions(self) -> Iterator[str]:
         for machine, facts in self.contract.machines.items():
@@ -122,11 +125,45 @@ class Coverage:
                 continue
             yield from (f"{machine} {step['from']} {step['on']} {step['to']}" for step in facts["transitions"])
 
+    def _free(self, kind: str, name: str) -> str:
+        """Why no backend need ever show it, where that is so."""
+        is_type = kind == "keywords" and " ?" in name and name.endswith(" type")
+        if is_type and isinstance(self.contract.samples.right(self._shapes[_owner(name)].schema), str):
+            return ANY_TEXT
+        return next((why for free, why in UNREACHABLE.items() if name.startswith(free)), "")
 
-def _is_free(name: str) -> bool:
-    """Whether no backend need ever show it."""
-    return name.startswith(tuple(UNREACHABLE))
+    def _why(self, kind: str, name: str) -> str:
+        """Why something was not reached, as far as the timelines say."""
+        match kind:
+            case "operations":
+                return "no request for it was answered"
+            case "answers":
+                return "no request was answered so"
+            case "transitions":
+                return "no case of this run came to it"
+            case "messages":
+                return "no case of this run sent it" if name.startswith("from-") else "the backend did not send it"
+        return self._why_not_said(kind, name)
+
+    def _why_not_said(self, kind: str, name: str) -> str:
+        owner = _owner(name)
+        pointer = name.removeprefix(owner).split()[0] if name != f"{owner}  type" else ""
+        if self._shapes[owner].is_sent:
+            if kind == "fields":
+                return "no case of this run sent it"
+            sides = [("keeps", "kept"), ("breaks", "broken")]
+            lacking = [verb for verb, side in sides if not self.seen[side][name]]
+            return f"no value that {' and none that '.join(lacking)} it was sent and answered"
+        if not (self.seen["messages"][owner] or self.seen["answers"][owner]):
+            return f"{owner} did not come"
+        if self.seen["fields"][f"{owner} {pointer}"]:
+            return "no value came of which it says anything"
+        at = self._at(self._shapes[owner].schema)
+        whole_way = [pointer[:end] for end in range(2, len(pointer) + 1) if pointer[end : end + 1] in {"/", ""}]
+        must = all("required" in at.get(place, ()) for place in whole_way)
+        return "it did not come" if must else "it did not come, and need not"
 
 
-def _any(pointer: str) -> str:
-    return re.sub(r"/\d+(?=/|$)", f"/{ANY}", pointer)
+def _owner(name: str) -> str:
+    """Whose a field or a keyword is: all up to its pointer."""
+    return re.sub(r" (/\S*)?( \w+)?$", "", name)

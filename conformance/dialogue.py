@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 ANSWER_SECONDS = 2.0
 """After which an answer that did not come is missing (PING-1's bound, the longest of all answers)."""
+FOREIGN_USER = "good, with another user's id"
+"""The credential of a dashboard that names another user than its token does (WSA-4)."""
 OWN_ANSWER = {"AGENT_HEARTBEAT": "SERVER_HEARTBEAT", "DASHBOARD_INIT": "DASHBOARD_READY", "PING": "PONG"}
 _ASKED_BY = {answer: kind for kind, answer in OWN_ANSWER.items()}
 _UNASKED = frozenset({"RATE_LIMIT", "AUTH_TIMEOUT", "UNAUTHORIZED", "TOKEN_EXPIRED"})

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from conformance.command_life import tasks
-from conformance.dialogue import is_valid, said_on
+from conformance.dialogue import FOREIGN_USER, is_valid, said_on
 from conformance.timeline import VALID
 from conformance.views import deletions, losses
 
@@ -61,7 +61,7 @@ def transitions(t: Timeline) -> Iterator[str]:
 
 def _of_connection(c: Connection, t: Timeline) -> Iterator[str]:
     """What was accepted on a socket, and how it ended."""
-    if c.opened.status != 101 or c.credential != VALID:  # noqa: PLR2004 - HTTP
+    if c.opened.status != 101 or c.credential not in {VALID, FOREIGN_USER}:  # noqa: PLR2004 - HTTP
         return
     role, ready = (c.role, "connected" if c.role == "agent" else "ready")
     state = "opened"

@@ -100,7 +100,10 @@ async def _run(
                 "see `conformance list`"
             )
         redactor = Redactor(target.secrets)
-        with Terminal(redactor, quiet=bool(settings.get("quiet"))) as terminal, _interruptible(planned):
+        with (
+            Terminal(redactor, quiet=bool(settings.get("quiet")), missing=bool(settings.get("missing"))) as terminal,
+            _interruptible(planned),
+        ):
             async for event in planned.events():
                 if isinstance(event, RunFinished):
                     result = event.result

@@ -36,6 +36,9 @@ FailUnder = Annotated[
     float | None,
     typer.Option(min=0, max=100, help="Percent of operations, messages, keywords … below which a run is incomplete."),
 ]
+Missing = Annotated[
+    bool | None, typer.Option("--missing", help="Also list what of the contract was not reached, and why.")
+]
 ChangedSince = Annotated[
     str | None,
     typer.Option(
@@ -86,6 +89,7 @@ def run(  # noqa: PLR0913, PLR0917 - one argument for each option
     changed_since: ChangedSince = None,
     corpus: Corpus = None,
     fail_under: FailUnder = None,
+    missing: Missing = None,
     report: Report = None,
     token: Token = None,
     second_token: SecondToken = None,

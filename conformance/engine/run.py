@@ -11,7 +11,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from conformance.coverage import reached
 from conformance.engine.conclude import Ledger, conclude
 from conformance.engine.events import CaseFinished, CaseStarted, PlanMade, RunEvent, RunFinished
 from conformance.engine.groups import Groups
@@ -20,6 +19,7 @@ from conformance.engine.preflight import Stop, preflight
 from conformance.engine.second_look import SecondLook, undecided
 from conformance.engine.shrinking import Played, Shrinker
 from conformance.judge import judge_all
+from conformance.reached import reached
 from conformance.rule import Provocation
 from conformance.sequences.cases import provocation_of
 from conformance.timeline import Note

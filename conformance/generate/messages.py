@@ -91,15 +91,28 @@ def recombined(contract: Contract, message: Message, *, count: int, seed: int) -
 
 
 def samples(contract: Contract, message: Message) -> Samples:
-    """What there is to send: of the broken ones those that break exactly one keyword."""
+    """What there is to send: of the broken ones those that break exactly one keyword.
+
+    A keyword that nothing breaks alone (a number where a word of an `enum` belongs breaks its `type` too) is broken
+    together with others of the same place.
+    """
     valid = [p.value for p in valid_payloads(contract.shapes, message.schema) if isinstance(p.value, dict)]
     return Samples(message, valid, _broken(contract.shapes, message.schema))
 
 
 @lru_cache(maxsize=256)
 def _broken(shapes: Shapes, schema: str) -> tuple[Any, ...]:
-    found = (p.value for p in broken_payloads(shapes, schema))
-    return tuple(v for v in found if len({(w.pointer, w.keyword) for w in shapes.violations(schema, v)}) == 1)
+    found = [
+        (p.value, {(w.pointer, w.keyword) for w in shapes.violations(schema, p.value)})
+        for p in broken_payloads(shapes, schema)
+    ]
+    broken = [value for value, breaks in found if len(breaks) == 1]
+    reached = {one for _, breaks in found if len(breaks) == 1 for one in breaks}
+    for value, breaks in found:
+        if breaks - reached and len({pointer for pointer, _ in breaks}) == 1:
+            broken.append(value)
+            reached |= breaks
+    return tuple(broken)
 
 
 def _script(message: Message, make: Callable[[], Samples], number: int) -> Any:

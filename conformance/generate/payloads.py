@@ -7,6 +7,7 @@ knows that library's inside. What it gives is checked against our own validator 
 
 from __future__ import annotations
 
+import json
 import posixpath
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from conformance.contract.shapes import BASE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from schemathesis.generation import GenerationMode
     from schemathesis.schemas import APIOperation, BaseSchema
@@ -48,9 +49,41 @@ def _enumerated(shapes: Shapes, schema: str) -> tuple[tuple[Payload, ...], tuple
 
     operation = _document(shapes)[_path(schema)]["POST"]
     accepts = shapes.accepts
-    valid = [p for p in _cases(operation, GenerationMode.POSITIVE) if accepts(schema, p.value)]
+    positive = list(_cases(operation, GenerationMode.POSITIVE))
+    right = next((p.value for p in positive if accepts(schema, p.value)), None)
+    valid = [p for p in (_mended(shapes, schema, p, right) for p in positive) if accepts(schema, p.value)]
     broken = [p for p in _cases(operation, GenerationMode.NEGATIVE) if not accepts(schema, p.value)]
-    return tuple(valid), tuple(broken)
+    apart = [p for b in broken for p in _apart(shapes, schema, b, right)]
+    return _each_once(valid), _each_once(apart)
+
+
+def _each_once(payloads: Iterable[Payload]) -> tuple[Payload, ...]:
+    return tuple({json.dumps(p.value, sort_keys=True): p for p in reversed(list(payloads))}.values())[::-1]
+
+
+def _mended(shapes: Shapes, schema: str, payload: Payload, right: Any, keep: str = "") -> Payload:
+    """The payload with its broken members, but one, as in a right value.
+
+    The generator fills in what a case is not about, and not always rightly: an empty text where a UUID or null belongs.
+    """
+    value = payload.value
+    if not isinstance(value, dict) or not isinstance(right, dict):
+        return payload
+    odd = _odd_members(shapes, schema, value) - {keep}
+    rest = {name: inner for name, inner in value.items() if name not in odd}
+    return Payload(rest | {name: right[name] for name in odd & right.keys()}, payload.breaks)
+
+
+def _apart(shapes: Shapes, schema: str, payload: Payload, right: Any) -> list[Payload]:
+    """A payload with several broken members as some that have one each."""
+    if not isinstance(payload.value, dict) or len(odd := _odd_members(shapes, schema, payload.value)) <= 1:
+        return [payload]
+    return [_mended(shapes, schema, payload, right, name) for name in sorted(odd)]
+
+
+def _odd_members(shapes: Shapes, schema: str, value: Mapping[str, Any]) -> set[str]:
+    places = (pointer.split("/")[1] for pointer, _ in shapes.broken(schema, value) if pointer)
+    return {place.replace("~1", "/").replace("~0", "~") for place in places}
 
 
 def _cases(operation: APIOperation[Any, Any, Any, Any], mode: GenerationMode) -> Iterator[Payload]:

@@ -245,6 +245,19 @@ class Facts:
         return ", ".join(f"{share.reached} of {share.total} {kind}" for kind, share in shares.items())
 
     @property
+    def not_reached(self) -> dict[str, list[tuple[str, list[str]]]]:
+        """Kind → what of it was not reached, by reason; then what is not counted, by reason."""
+        found = {}
+        for kind, share in self.result.coverage.items():
+            reasons: dict[str, list[str]] = {}
+            for name in share.missing:
+                reasons.setdefault(share.why.get(name, ""), []).append(name)
+            for name, why in share.uncounted.items():
+                reasons.setdefault(f"not counted: {why}", []).append(name)
+            found[kind] = [(self.line(why, LONG), [self.line(n) for n in names]) for why, names in reasons.items()]
+        return found
+
+    @property
     def elsewhere(self) -> Counter[str]:
         """Outcomes of the clauses on which the verdict does not hang."""
         return Counter(c.outcome for c in self.result.clauses.values() if not c.counts)

@@ -42,7 +42,13 @@ def document(result: Result, redactor: Redactor) -> dict[str, Any]:
         "late": facts.late,
         "tool": {"name": "onsembl-conformance", "version": __version__},
         "coverage": {
-            kind: {"reached": s.reached, "total": s.total, "missing": list(s.missing)}
+            kind: {
+                "reached": s.reached,
+                "total": s.total,
+                "missing": list(s.missing),
+                "why": dict(s.why),
+                "uncounted": dict(s.uncounted),
+            }
             for kind, s in result.coverage.items()
         },
         "clauses": {clause_id: _clause(c, facts) for clause_id, c in result.clauses.items()},

@@ -42,17 +42,19 @@ STYLES: Final[Mapping[str, str]] = {
 class Terminal:
     """Listens to a run: `take` every event, or use it as a context so that the live line goes whatever happens."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a person asks of it, by name
         self,
         redactor: Redactor,
         *,
         quiet: bool = False,
+        missing: bool = False,
         out: IO[str] | None = None,
         err: IO[str] | None = None,
         width: int | None = None,
     ) -> None:
         self._redactor = redactor
         self._quiet = quiet
+        self._missing = missing
         self._out = _console(out or sys.stdout, width)
         self._progress = Progress(_console(err or sys.stderr, width)) if not quiet else None
 
@@ -79,7 +81,9 @@ class Terminal:
 
     def show(self, result: Result) -> None:
         """Prints a result: the answer, then its reasons."""
-        for line in lines(result, self._redactor, width=min(self._out.width, WIDEST), quiet=self._quiet):
+        for line in lines(
+            result, self._redactor, width=min(self._out.width, WIDEST), quiet=self._quiet, missing=self._missing
+        ):
             self._out.print(line, soft_wrap=True)
 
 
@@ -136,12 +140,14 @@ class Progress:
         return line
 
 
-def lines(result: Result, redactor: Redactor, *, width: int, quiet: bool = False) -> Iterable[Text]:
+def lines(
+    result: Result, redactor: Redactor, *, width: int, quiet: bool = False, missing: bool = False
+) -> Iterable[Text]:
     """A result as lines, none of which needs to be wrapped but the first and the replay commands."""
     facts = Facts(result, redactor)
     yield Text.assemble((facts.word, STYLES[result.verdict]), "  ", facts.answer)
     if not quiet:
-        yield from Page(facts, width).lines()
+        yield from Page(facts, width, missing=missing).lines()
 
 
 def picture(result: Result, redactor: Redactor, *, width: int = 100) -> str:
@@ -155,8 +161,9 @@ def picture(result: Result, redactor: Redactor, *, width: int = 100) -> str:
 class Page:
     """What stands below the answer."""
 
-    def __init__(self, facts: Facts, width: int) -> None:
+    def __init__(self, facts: Facts, width: int, *, missing: bool = False) -> None:
         self._facts = facts
+        self._missing = missing
         self._width = max(width, 40)
         self._seen: dict[int, str] = {}
 
@@ -175,6 +182,10 @@ class Page:
         if self._facts.reached:
             yield Text()
             yield from self._wrapped(f"Reached {self._facts.reached}.", "", "dim")
+        for kind, reasons in self._facts.not_reached.items() if self._missing else ():
+            yield from self._heading(f"Not reached: {kind}" if reasons else f"All {kind} were reached")
+            for why, names in reasons:
+                yield from self._wrapped(f"{why}: {', '.join(names)}", "  ")
 
     def failures(self) -> Iterable[Text]:
         """What is broken and decides the verdict."""

@@ -88,19 +88,21 @@ def too_early(s: Scene) -> None:
 
 @provocation(needs="short-heartbeat", budget=90.0)
 async def falls_silent(world: World) -> None:
-    """An agent beats for a while, longer than it may be silent, then says nothing more; a second one goes on."""
+    """Two agents, one of them in ERROR, beat for a while, then say nothing more; a third one goes on."""
     user = world.user()
     dashboard = await user.dashboard()
-    silent, lively = await user.agent(), await user.agent()
+    silent, faulty, lively = await user.agent(), await user.agent(), await user.agent()
+    fault = {"agentId": faulty.id, "errorType": "EXECUTION", "message": "out of order", "recoverable": False}
+    await faulty.link.answer(await faulty.link.send("AGENT_ERROR", fault))
     interval = world.site.terms.heartbeat_interval
     for _ in range(5):
-        await silent.heartbeat()
-        await lively.heartbeat()
+        for agent in (silent, faulty, lively):
+            await agent.heartbeat()
         await dashboard.link.until("AGENT_DISCONNECT", since=user.last, within=interval * 0.7, expected=False)
     for _ in range(7):
         before = user.last
         await lively.heartbeat()
-        if await dashboard.sees("AGENT_DISCONNECT", silent, since=before, within=interval * 0.7, expected=False):
+        if await dashboard.sees("AGENT_DISCONNECT", faulty, since=before, within=interval * 0.7, expected=False):
             break
     await world.quiet()
 

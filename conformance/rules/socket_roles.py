@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from conformance.dialogue import ANSWER_SECONDS, Said, current, refusal, said
+from conformance.dialogue import ANSWER_SECONDS, FOREIGN_USER, Said, current, refusal, said
 from conformance.rule import Finding, Rule, provocation
 from conformance.timeline import VALID
 
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 OTHER_ROLE = "good, with the other role's message"
 """A good token on a socket whose first role message is the wrong one: no rule for dashboards or agents fits it."""
-FOREIGN_USER = "good, with another user's id"
-"""A good token on a socket whose DASHBOARD_INIT names another user."""
 ROLE_MESSAGE = {"agent": "AGENT_CONNECT", "dashboard": "DASHBOARD_INIT"}
 
 

@@ -1,0 +1,141 @@
+"""What a timeline reaches of the contract: what was asked, said and answered, and keywords with values put to them."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from conformance.contract.keywords import ANY, asserted, is_put_to, placed
+from conformance.dialogue import current, said_on
+from conformance.machines import transitions
+from conformance.remembered import remembered
+from conformance.timeline import MISSING, VALID
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from conformance.contract import Contract, Operation
+    from conformance.contract.shapes import Shapes
+    from conformance.timeline import Connection, Exchange, Timeline
+
+TOO_MANY = 429
+MOST = 100
+"""Messages of one type that are looked at in one timeline, of those that the backend sends: they are alike."""
+MOST_SENT = 500
+"""The same of those that the tester sends; a generated case sends fewer, and each is another."""
+
+
+@remembered
+def reached(t: Timeline) -> Iterator[tuple[str, str]]:
+    """Kind and name of everything that a timeline reaches, as often as it does.
+
+    Of keywords that the tester puts to a backend there are two kinds: `kept` and `broken`.
+    """
+    yield from _Reader(t.contract).reached(t)
+
+
+@lru_cache(maxsize=1024)
+def keywords_at(shapes: Shapes, schema: str) -> Mapping[str, list[str]]:
+    """Each place of a schema with the keywords that it asserts there."""
+    found = defaultdict(list)
+    for pointer, keyword in asserted(shapes, schema):
+        found[pointer].append(keyword)
+    return dict(found)
+
+
+class Shape(NamedTuple):
+    """Something that is said, and its schema."""
+
+    owner: str
+    """`from-agent.PING`, `createCommand`, `listAgents ?limit`, `getAgent 200`."""
+    schema: str
+    is_sent: bool
+    """Whether the tester says it."""
+
+
+class _Reader:
+    """Reads timelines by a contract."""
+
+    def __init__(self, contract: Contract) -> None:
+        self._contract = contract
+
+    def reached(self, t: Timeline) -> Iterator[tuple[str, str]]:
+        """Everything on a timeline."""
+        for e in t.exchanges:
+            operation = self._contract.operations.get(e.operation or "")
+            if operation is not None and e.status:
+                yield "operations", operation.id
+                yield "answers", f"{operation.id} {e.status}"
+                yield from self._exchanged(e, operation)
+        looked_at: Counter[str] = Counter()
+        for connection in t.connections:
+            yield from self._said(connection, looked_at)
+        yield from (("transitions", name) for name in transitions(t))
+
+    def _exchanged(self, e: Exchange, operation: Operation) -> Iterator[tuple[str, str]]:
+        if schema := operation.answers.get(e.status):
+            yield from self._came(Shape(f"{operation.id} {e.status}", schema, is_sent=False), e.value)
+        if e.status == TOO_MANY or (operation.secured and e.credential != VALID):
+            return
+        if operation.body and e.request is not MISSING:
+            yield from self._put(Shape(operation.id, operation.body, is_sent=True), e.request)
+        for name in operation.query.keys() & e.query.keys():
+            shape = Shape(f"{operation.id} ?{name}", operation.query[name], is_sent=True)
+            yield from self._put(shape, self._typed(shape, e.query[name]))
+
+    def _said(self, connection: Connection, looked_at: Counter[str]) -> Iterator[tuple[str, str]]:
+        for frame in connection.frames:
+            side = f"{'from' if frame.is_sent else 'to'}-{connection.role}"
+            if (message := self._contract.message(side, frame.type)) is None:
+                continue
+            yield "messages", message.key
+            if frame.is_sent or not current(connection):
+                continue
+            looked_at[message.key] += 1
+            if looked_at[message.key] <= MOST:
+                yield from self._came(Shape(message.key, message.schema, is_sent=False), _payload(frame.value))
+        for s in said_on(connection) if current(connection) and connection.credential == VALID else ():
+            message = self._contract.message(f"from-{connection.role}", s.sent.type)
+            if message is not None and (s.answers or message.answer is None):
+                looked_at[message.key] += 1
+                if looked_at[message.key] > MOST_SENT:
+                    continue
+                yield from self._put(Shape(message.key, message.schema, is_sent=True), _payload(s.sent.value))
+
+    def _put(self, shape: Shape, value: Any) -> Iterator[tuple[str, str]]:
+        """A value that the tester put to the backend."""
+        if value is MISSING:
+            return
+        shapes = self._contract.shapes
+        yield from (("fields", f"{shape.owner} {pointer}") for pointer, _ in placed(value))
+        if shapes.accepts(shape.schema, value):
+            yield from (("kept", name) for name in self._held(shape, value))
+            return
+        for pointer, keyword in shapes.broken(shape.schema, value):
+            yield "broken", f"{shape.owner} {_any(pointer)} {keyword}"
+
+    def _came(self, shape: Shape, value: Any) -> Iterator[tuple[str, str]]:
+        """A value that the backend sent."""
+        if value is not MISSING:
+            yield from (("fields", f"{shape.owner} {pointer}") for pointer, _ in placed(value))
+            yield from (("kept", name) for name in self._held(shape, value))
+
+    def _held(self, shape: Shape, value: Any) -> Iterator[str]:
+        at = keywords_at(self._contract.shapes, shape.schema)
+        for pointer, inner in placed(value):
+            yield from (f"{shape.owner} {pointer} {k}" for k in at.get(pointer, ()) if is_put_to(k, inner))
+
+    def _typed(self, shape: Shape, text: str) -> Any:
+        """A query value as its schema means it."""
+        is_number = isinstance(self._contract.samples.right(shape.schema), int)
+        return int(text) if is_number and re.fullmatch(r"-?\d{1,15}", text) else text
+
+
+def _payload(value: Any) -> Any:
+    return value["payload"] if isinstance(value, dict) and "payload" in value else MISSING
+
+
+def _any(pointer: str) -> str:
+    return re.sub(r"/\d+(?=/|$)", f"/{ANY}", pointer)
