@@ -18,6 +18,8 @@ OK = 200
 REFUSED = 4
 """The hundreds of a status that refuses."""
 COMMANDING = frozenset({"COMMAND_REQUEST", "COMMAND_CANCEL", "EMERGENCY_STOP"})
+WHOLE = {"agents": {"all": True}, "commands": {"all": True}, "terminals": True, "traces": True}
+"""What a subscription says for everything (SUB-1)."""
 RESTART = ("restarting", "restarted")
 """Notes between which the tester restarted the backend: what has a connection before has none after."""
 KEPT_WITHIN = 1.0
@@ -180,10 +182,15 @@ def live_words(agent: Connection) -> set[str]:
 
 def narrowed(dashboard: Connection) -> bool:
     """Whether it asked for less than everything, in any of its messages."""
-    return any(
-        (f.type == "DASHBOARD_INIT" and f.payload.get("subscriptions")) or f.type.endswith("SUBSCRIBE")
-        for f in dashboard.sent
+    inits = (f for f in dashboard.sent if f.type == "DASHBOARD_INIT")
+    return any(f.type.endswith("SUBSCRIBE") for f in dashboard.sent) or not all(
+        _is_everything(f.payload.get("subscriptions")) for f in inits
     )
+
+
+def _is_everything(wish: Any) -> bool:
+    """Whether subscriptions leave nothing out: what they do not name, and what they name as all (SUB-1)."""
+    return not wish or (isinstance(wish, dict) and all(name in WHOLE and v == WHOLE[name] for name, v in wish.items()))
 
 
 def reads(t: Timeline, agent: Connection) -> tuple[Item, ...]:

@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from conformance.generate.payloads import valid_payloads
-from conformance.sequences.faults import BACKEND, ENDS, FAULTS, FAULTY_ENDS, LATE, VANISHED, fault_step
+from conformance.sequences.faults import BACKEND, ENDS, FAULTS, FAULTY_ENDS, HALF_OPEN, LATE, VANISHED, fault_step
 from conformance.sequences.model import LEFT, Cast, Model, Move
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ LEGAL = (True,) * 7 + (False,)
 """How often a forbidden move is tried, by weight."""
 FAULTY = (False,) * 3 + (True,)
 """How often a connection breaks in a script in which they may, by weight."""
+COMES_BACK = (True, True, False)
+"""How often an agent comes back as soon as its connection is half open, by weight."""
 NAMES = ("Ada", "Grace", "Edsger", "Barbara", "Alan", "Katherine", "Ёлка 🌲")
 CONTENTS = ("ls -la", "", "\r\n", "\x1b[31mred\x1b[0m", "émoji 🚀", "two\nlines\n", " ")
 
@@ -137,7 +139,18 @@ class _Drawing:
         steps = [self._step(move) for move in chosen]
         for move in chosen:
             self._model.take(move)
-        return [{"together": steps}] if len(steps) > 1 else steps
+        half_open = [m.agent for m in chosen if m.cause == HALF_OPEN and m.agent]
+        back = [step for agent in half_open if self._draw(st.sampled_from(COMES_BACK)) for step in self._back(agent)]
+        return [*([{"together": steps}] if len(steps) > 1 else steps), *back]
+
+    def _back(self, agent: str) -> list[Step]:
+        """An agent whose connection is half open comes back on another; what it had still to say may come late."""
+        steps = [self._first("agent.replaced", agent)]
+        for _ in range(self._draw(st.sampled_from((1, 2, 0)))):
+            late = [m for m in self._model.moves() if m.cause == LATE and m.actor == agent]
+            said = self._draw(st.sampled_from(sorted({m.says for m in late})))
+            steps.append(self._step(self._draw(st.sampled_from([m for m in late if m.says == said]))))
+        return steps
 
     def _failing(self, moves: Sequence[Move]) -> list[Move]:
         """Mostly what comes of a half-open connection, where there is one; now and then another fault."""

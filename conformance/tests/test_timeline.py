@@ -10,6 +10,7 @@ from conformance.contract import load_contract
 from conformance.scene import EPOCH, Scene
 from conformance.terms import Terms
 from conformance.timeline import MISSING, Exchange, Timeline
+from conformance.views import narrowed
 
 
 @pytest.fixture
@@ -180,3 +181,23 @@ def test_events_are_named_for_people(scene: Scene) -> None:
     odd = socket.gets_text("no JSON")
     assert (odd.label, odd.value, odd.payload, odd.id) == ("a frame without type", MISSING, {}, None)
     assert repr(MISSING) == "MISSING"
+
+
+@pytest.mark.parametrize(
+    ("wish", "less"),
+    [
+        ({}, False),
+        ({"agents": {"all": True}}, False),
+        ({"agents": {"all": True}, "commands": {"all": True}, "terminals": True, "traces": True}, False),
+        ({"agents": ["a1"]}, True),
+        ({"agents": {"all": True}, "traces": False}, True),
+        ({"agents": []}, True),
+        ({"further": True}, True),
+        ([], False),
+        ("all", True),
+    ],
+)
+def test_who_asks_for_everything_in_words_is_told_everything(scene: Scene, wish: object, *, less: bool) -> None:
+    """SUB-1: what is not named, and what is named as all, is everything; less is no witness of what is left out."""
+    scene.socket("dashboard").sends("DASHBOARD_INIT", {"subscriptions": wish})
+    assert narrowed(scene.timeline().connections[0]) == less
