@@ -192,8 +192,13 @@ class Connection:
 
     @cached_property
     def sent(self) -> list[Frame]:
-        """Frames from the tester."""
-        return [frame for frame in self.frames if frame.is_sent]
+        """Frames from the tester, as long as the connection stood."""
+        return [f for f in self.frames if f.is_sent and (self.closed is None or f.seq < self.closed.seq)]
+
+    @cached_property
+    def late(self) -> list[Frame]:
+        """What the tester still wrote on it after its end: nobody has to hear it."""
+        return [f for f in self.frames if f.is_sent and self.closed is not None and f.seq > self.closed.seq]
 
     @cached_property
     def received(self) -> list[Frame]:

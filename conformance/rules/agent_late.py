@@ -34,7 +34,7 @@ def replaced(t: Timeline) -> Iterator[Old]:
     for note in t.notes:
         c = t.connection(str(note.data.get("connection"))) if note.kind == HALF_OPEN else None
         if c is not None and c in t.agents and c.closed is not None and c.closed.code == REPLACED:
-            yield Old(c, [f for f in c.sent if f.seq > c.closed.seq])
+            yield Old(c, c.late)
 
 
 def changes_nothing(old: Old, t: Timeline) -> Iterator[Finding]:

@@ -188,7 +188,7 @@ async def test_what_is_late_comes_on_the_connection_that_was_replaced() -> None:
         first, second = (c for c in t.connections if c.role == "agent")
         assert first.closed is not None
         assert first.closed.code == 4008
-        assert [f.type for f in first.sent if f.seq > first.closed.seq] == ["AGENT_HEARTBEAT"]
+        assert [f.type for f in first.late] == ["AGENT_HEARTBEAT"]
         assert second.closed is None
 
 
