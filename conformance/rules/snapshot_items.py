@@ -59,9 +59,18 @@ def _live(t: Timeline, agent: Connection, h: Handshake) -> Connection | None:
     """The agent's connection that was surely there all the while, if one was."""
     assert h.snapshot is not None  # noqa: S101 - see known_agents
     for a in t.agents:
-        if a.agent_id == agent.agent_id and a.accepted and a.accepted.seq < h.init.seq and a.until >= h.snapshot.at:
+        there = a.agent_id == agent.agent_id and a.accepted and a.accepted.seq < h.init.seq and a.until >= h.snapshot.at
+        if there and not _is_replaced(t, a, h):
             return a
     return None
+
+
+def _is_replaced(t: Timeline, agent: Connection, h: Handshake) -> bool:
+    """Whether another one has taken its place by then (CON-4): its own end may be seen only later."""
+    assert h.snapshot is not None  # noqa: S101 - see known_agents
+    assert agent.accepted is not None  # noqa: S101 - see _live
+    inits = (a.init for a in t.agents if a.agent_id == agent.agent_id and a.init is not None)
+    return any(agent.accepted.seq < init.seq < h.snapshot.seq for init in inits)
 
 
 def _is_lost(t: Timeline, agent: Connection, h: Handshake) -> bool:
@@ -116,6 +125,16 @@ def live_and_lost(s: Scene) -> None:
     s.agent("a2").closes()
     s.wait(3)
     s.dashboard(s.item("a1", status="ERROR"), s.item("a2", status="OFFLINE"), s.item("of-others", status="OFFLINE"))
+
+
+def replaced_by_one_that_went(s: Scene) -> None:
+    first, second = s.agent("a1"), s.agent("a1")
+    s.agent("a2")
+    second.closes()
+    s.wait(0.1)
+    s.dashboard(s.item("a1", status="OFFLINE"), s.item("a2"))
+    first.closes(by="backend", code=4008)
+    s.wait(3)
 
 
 def in_error_until_it_came_back(s: Scene) -> None:
@@ -179,6 +198,7 @@ RULES = (
         good=(
             live_and_lost,
             in_error_until_it_came_back,
+            replaced_by_one_that_went,
         ),
         bad=(stale, forgotten, ghost),
         cases=(all_said,),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 HALF_OPEN: Final = "fault.half-open"
 """The peer answers nothing any more while its TCP connection stands; it may come back on another one, or vanish."""
 STALLED: Final = "fault.stalled"
-"""The peer reads nothing for a while, then reads on."""
+"""A dashboard reads nothing for a while, then reads on. Of an agent that did, nobody could say when it was replaced."""
 REPEATED: Final = "fault.repeated"
 """A peer says again the last message of a type that it said, on whichever connection it has now: byte for byte, unless
 that is still the same one, for there each message needs an id of its own (envelope)."""
@@ -73,14 +73,16 @@ class Broken:
         self.silent.clear()
         self.earlier.clear()
 
-    def possible(self, here: frozenset[str], busy: Mapping[str, list[str]]) -> Iterator[tuple[str, str, str, str]]:
+    def possible(
+        self, agents: set[str], dashboards: set[str], busy: Mapping[str, list[str]]
+    ) -> Iterator[tuple[str, str, str, str]]:
         """Cause, actor, command and what is said, of each fault that can happen among those who are connected.
 
         `busy` names the commands of each agent.
         """
-        for actor in sorted(here - self.silent):
+        yield from ((STALLED, actor, "", "") for actor in sorted(dashboards - self.silent))
+        for actor in sorted((agents | dashboards) - self.silent):
             yield HALF_OPEN, actor, "", ""
-            yield STALLED, actor, "", ""
             yield from ((REPEATED, actor, "", kind) for kind in self.said.get(actor, {}) if kind not in NEVER_AGAIN)
         for actor in sorted(self.earlier):
             yield VANISHED, actor, "", ""

@@ -130,7 +130,7 @@ class Model:
         busy: dict[str, list[str]] = {}
         for name, command in self.commands.items():
             busy.setdefault(command.agent, []).append(name)
-        for cause, actor, command_name, says in self.broken.possible(frozenset(self.connected | self.ready), busy):
+        for cause, actor, command_name, says in self.broken.possible(self.connected, self.ready, busy):
             yield Move(cause, actor, actor if actor in self.agents else "", command_name, says=says)
 
     def _saying(self, name: str, on: Mapping[str, Any]) -> Iterator[Move]:
