@@ -95,6 +95,13 @@ class Task:
                 now = step.status
         return now
 
+    def status_until(self, asked: Event, end: float) -> str | None:
+        """Its status while something is asked of it; None where something else may have changed it meanwhile."""
+        others = (step for step in self.steps if step.cause is not asked)
+        if self.unsure < end or any(step.at < end and step.settled > asked.at for step in others):
+            return None
+        return self.status(asked.at)
+
     def delivered_on(self, connection: Connection) -> Frame | None:
         """Its first delivery on a connection."""
         return next((f for c, f in self.deliveries if c is connection), None)
@@ -153,9 +160,10 @@ def _live(t: Timeline, task: Task) -> None:
         now = task.steps[-1].status
         if i.by in {"loss", "restart"} and now == "QUEUED":
             continue
-        if now in TERMINAL or i.at >= task.unsure:
+        overlaps = i.at < last and i.connection != same
+        if i.at >= task.unsure or (now in TERMINAL and not overlaps):
             break
-        if i.settled is None or (i.at < last and i.connection != same):
+        if i.settled is None or overlaps:
             task.unsure = i.at if i.settled is None else task.steps[-1].at
             break
         if i.by == "agent" and (status := _moved(now, i.status)):

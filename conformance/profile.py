@@ -60,6 +60,7 @@ SETTINGS: Mapping[str, type | tuple[type, ...]] = {
     "effort": str,
     "corpus": str,
     "fail_under": (int, float),
+    "fail_fast": bool,
     "report": list,
     "quiet": bool,
     **dict.fromkeys(SECRETS.values(), str),

@@ -48,7 +48,7 @@ def serve(  # noqa: PLR0913, PLR0917 - one argument per option
     exit_with_stdin: Annotated[bool, typer.Option("--exit-with-stdin", help="Stop when stdin closes.")] = False,  # noqa: FBT002
 ) -> None:
     """Serve the API and the sockets; prints one JSON line once it listens."""
-    from reference_impl.defects import names  # noqa: PLC0415 - see the module's first line
+    from reference_impl.defects import hard_names, names  # noqa: PLC0415 - see the module's first line
 
     given = {"database_url": db, "users": tuple(user or ()), "log_level": log_level, "bus_url": bus, "bus_node": node}
     settings = _settings({name: value for name, value in given.items() if value})
@@ -67,8 +67,8 @@ def serve(  # noqa: PLR0913, PLR0917 - one argument per option
     settings = settings.changed("limits", {"rest_requests_per_s": rest_rate}).changed("mail", {"outbox": mail_outbox})
     if settings.uses_development_secret and host not in _LOOPBACK:
         _refuse("Set ONSEMBL_JWT_SECRET: the development secret is published and serves only on loopback.")
-    if unknown := set(defect or ()) - set(names()):
-        _refuse(f"There is no defect {', '.join(sorted(unknown))}; there are: {', '.join(names())}")
+    if unknown := set(defect or ()).difference(known := names() + hard_names()):
+        _refuse(f"There is no defect {', '.join(sorted(unknown))}; there are: {', '.join(known)}")
     gc.disable()  # nothing that importing makes is garbage: a tenth of the start
     from reference_impl.run import Listening, run  # noqa: PLC0415 - see the module's first line
     from reference_impl.store import UnusableDatabaseError  # noqa: PLC0415
@@ -186,23 +186,33 @@ def evidence(
 
 
 @app.command()
-def prove(
+def prove(  # noqa: PLR0913, PLR0917 - one argument per option
     only: Annotated[str, typer.Option(metavar="GLOB", help="Only these defects; commas part several.")] = "",
     jobs: Annotated[
         int, typer.Option(help="How many servers are judged at a time; 0: three for each processor.", min=0, max=64)
     ] = 0,
-    report: Annotated[str, typer.Option(metavar="DIR", help="Write kill-matrix.json and .md there.")] = "",
+    report: Annotated[str, typer.Option(metavar="DIR", help="Write kill-matrix or generated-faults there.")] = "",
     every_clause: Annotated[  # noqa: FBT002
         bool,
         typer.Option("--every-clause", help="By all clauses, not only those a defect names; slow."),
     ] = False,
+    generated: Annotated[  # noqa: FBT002
+        bool,
+        typer.Option("--generated", help="Instead: the hard defects, by generated sequences alone; an idle machine."),
+    ] = False,
+    seeds: Annotated[int, typer.Option(help="With --generated: how many seeds for each.", min=1, max=100)] = 5,
+    seconds: Annotated[float, typer.Option(help="With --generated: the most that a run may take.", min=5)] = 60,
 ) -> None:
     """Prove the suite: it must find every defect, each on the clauses it names, and nothing in the clean server."""
     from reference_impl.defects import UnknownDefectError  # noqa: PLC0415 - see the module's first line
     from reference_impl.prove.command import prove as work  # noqa: PLC0415
+    from reference_impl.prove.command import prove_generated  # noqa: PLC0415
 
     try:
-        code = work(only, jobs, report, every_clause=every_clause)
+        if generated:
+            code = prove_generated(only, seeds, seconds, report)
+        else:
+            code = work(only, jobs, report, every_clause=every_clause)
     except UnknownDefectError as error:
         _refuse(str(error))
     except OSError as error:

@@ -88,6 +88,7 @@ async def _run(
             only=settings.get("only", ""),
             seed=settings.get("seed", 0),
             max_time=settings.get("max_time", 300.0),
+            fail_fast=settings.get("fail_fast", False),
             fail_under=settings.get("fail_under", 0.0),
             generated=(*own, *generated),
             beside=changes.clauses if changes else frozenset(),

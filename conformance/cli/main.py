@@ -46,6 +46,9 @@ ChangedSince = Annotated[
         help="Of the generated cases only those that the contract's change since this git revision touches.",
     ),
 ]
+FailFast = Annotated[
+    bool | None, typer.Option("--fail-fast", "-x", help="End at the first failure, once it is shrunk.")
+]
 Corpus = Annotated[str | None, typer.Option(metavar="DIR", help="Play the sequences kept there as well.")]
 Seed = Annotated[int | None, typer.Option(help="Same seed, same plan. [default: 0]")]
 MaxTime = Annotated[
@@ -90,6 +93,7 @@ def run(  # noqa: PLR0913, PLR0917 - one argument for each option
     corpus: Corpus = None,
     fail_under: FailUnder = None,
     missing: Missing = None,
+    fail_fast: FailFast = None,
     report: Report = None,
     token: Token = None,
     second_token: SecondToken = None,

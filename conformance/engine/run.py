@@ -17,7 +17,7 @@ from conformance.engine.groups import Groups
 from conformance.engine.plan import PREFLIGHT, Case, Plan, make_plan
 from conformance.engine.preflight import Stop, preflight
 from conformance.engine.second_look import SecondLook, undecided
-from conformance.engine.shrinking import Played, Shrinker
+from conformance.engine.shrinking import MOST, Played, Shrinker
 from conformance.judge import judge_all
 from conformance.reached import reached
 from conformance.rule import Provocation
@@ -30,7 +30,7 @@ from conformance.world.site import Site
 from conformance.world.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 
     from conformance.contract import Contract
     from conformance.judge import Judgement
@@ -57,6 +57,8 @@ SHRUNK = 1_000_000
 """The numbers of worlds that play what is being shrunk begin here: their agents are like nobody else's."""
 GRACE = 2.0
 """Seconds for what is still to be judged when a run is ended."""
+LOOKS = 3
+"""How often a generated case is played again before it is believed that it only came late."""
 TICK = 0.05
 PAUSE = 0.1
 TURN = 0.0005
@@ -75,6 +77,8 @@ class Options:
     at_once: int = AT_ONCE
     select: frozenset[str] | None = None
     """The ids of the cases that are wanted, where not all are."""
+    fail_fast: bool = False
+    """Whether the first failure ends the run, once it is shrunk."""
     fail_under: float = 0.0
     """The percentage of each kind of coverage below which a run is incomplete."""
     generated: tuple[Provocation, ...] = ()
@@ -106,6 +110,13 @@ class Run:
         self._accompanied: set[int] = set()
         self._second_look = SecondLook(self._rules)
         self._doubtful: list[tuple[int, Case, CaseFinished]] = []
+        self._again = itertools.count(AGAIN)
+        self._nobody = asyncio.Event()
+        """Set while no case is played."""
+        self._open = asyncio.Event()
+        self._open.set()
+        self._enough = False
+        """Whether no more cases are to be begun."""
 
     @property
     def plan(self) -> Plan:
@@ -218,32 +229,39 @@ class Run:
                         await _clean_up(site)
 
     async def _side_by_side(self, site: Site, plan: Plan) -> None:
-        self._shrinker = Shrinker(self._player(site), self._counts)
+        most = 1 if self._options.fail_fast else MOST
+        self._shrinker = Shrinker(self._player(site), self._counts, most)
 
-        async def all_of(cases: list[tuple[int, Case]], at_once: int) -> None:
-            gate = asyncio.Semaphore(at_once)
-
-            async def one(number: int, case: Case) -> None:
-                async with gate:
-                    await self._case(site, case, number)
-
-            async with asyncio.TaskGroup() as tasks:
-                for number, case in cases:
-                    tasks.create_task(one(number, case))
+        async def work(waiting: Iterator[tuple[int, Case]]) -> None:
+            for number, case in waiting:
+                await self._open.wait()
+                if self._enough:
+                    return
+                await self._case(site, case, number)
+                if self._options.fail_fast and self._doubtful:
+                    await self._aside(site)
 
         numbered = list(enumerate(plan.cases, 1))
         for cases, at_once in self._groups.phases(numbered, self._options.at_once):
-            await all_of(cases, at_once)
+            waiting = iter(cases)
+            async with asyncio.TaskGroup() as workers:
+                for _ in range(min(at_once, len(cases))):
+                    workers.create_task(work(waiting))
             await self._look_again(site)
+        if self._enough:
+            self._stopped = "--fail-fast: the first failure was to end it"
 
     async def _case(self, site: Site, case: Case, number: int) -> None:
         """Plays a case and tells what it says, or leaves that to a second look."""
         self._events.put_nowait(CaseStarted(case.id))
         self._running.add(number)
+        self._nobody.clear()
         if len(self._running) > 1:
             self._accompanied |= self._running
         finished, cancelled = await self._played(site, case, number)
         self._running.discard(number)
+        if not self._running:
+            self._nobody.set()
         if cancelled:
             self._events.put_nowait(finished)
             raise asyncio.CancelledError
@@ -253,13 +271,28 @@ class Run:
         else:
             await self._tell(finished)
 
+    async def _aside(self, site: Site) -> None:
+        """Looks again at once, for it may be the failure that ends the run: the others wait meanwhile."""
+        if not self._open.is_set():
+            return
+        self._open.clear()
+        try:
+            await self._nobody.wait()
+            await self._look_again(site)
+        finally:
+            self._open.set()
+
     async def _look_again(self, site: Site) -> None:
         """Plays what may have come late through load alone a second time, one case after the other."""
-        while self._doubtful:
-            number, case, told = self._doubtful[0]
+        while self._doubtful and not self._enough:
+            _, case, told = self._doubtful[0]
             doubts = self._second_look.doubts(told)
             if doubts or self._second_look.stalled(told):
-                second, cancelled = await self._played(site, case, AGAIN + number)
+                second, cancelled = await self._played(site, case, next(self._again))
+                for _ in range(LOOKS - 1):  # a race need not show at once
+                    if case.provocation.document is None or second.findings or cancelled:
+                        break
+                    second, cancelled = await self._played(site, case, next(self._again))
                 if cancelled:
                     raise asyncio.CancelledError
                 told = self._second_look.merge(told, second, doubts)
@@ -268,6 +301,7 @@ class Run:
 
     async def _tell(self, finished: CaseFinished) -> None:
         """Tells what a case says; of a generated one in which something broke, of the smallest that still breaks."""
+        self._enough |= self._options.fail_fast and any(self._counts(f) for f in finished.findings)
         script, timeline = finished.script, finished.timeline
         whole = not (self._stopped or finished.cut or finished.error)
         if whole and script is not None and timeline is not None and self._shrinker is not None:
@@ -369,12 +403,12 @@ class Run:
         unfinished = "judging it took too long" if is_over() else ""
         return tuple(judging.result()), unfinished, interrupted
 
-    def _player(self, site: Site) -> Callable[[Mapping[str, Any]], Awaitable[Played]]:
+    def _player(self, site: Site) -> Callable[[Mapping[str, Any], str], Awaitable[Played]]:
         """Plays a script in a world of its own, and judges it."""
         numbers = itertools.count(SHRUNK)
 
-        async def played(script: Mapping[str, Any]) -> Played:
-            provocation = provocation_of(script, "shrinking")
+        async def played(script: Mapping[str, Any], name: str) -> Played:
+            provocation = provocation_of(script, name)
             world = World(site, provocation.id, number=next(numbers), seed=self._options.seed)
             self._worlds.add(world)
             try:

@@ -37,9 +37,11 @@ class Played:
 class Shrinker:
     """Shrinks the first case of each breach of a run; the others are told as they are."""
 
-    play: Callable[[Mapping[str, Any]], Awaitable[Played]]
+    play: Callable[[Mapping[str, Any], str], Awaitable[Played]]
+    """Plays a script, as a case of this id, and judges it."""
     counts: Callable[[Finding], bool]
     """Whether a finding is worth it: one on which the verdict hangs."""
+    most: int = MOST
     done: set[tuple[Any, ...]] = field(default_factory=set)
 
     async def smallest(self, first: Played, seconds: float) -> Played:
@@ -48,7 +50,7 @@ class Shrinker:
         Of what needs the user to itself, one edit after the other is tried.
         """
         fresh = [s for f in first.findings if self.counts(f) and (s := signature(f)) not in self.done]
-        if not fresh or len(self.done) >= MOST or seconds <= 0:
+        if not fresh or len(self.done) >= self.most or seconds <= 0:
             return first
         wanted = fresh[0]
         self.done.add(wanted)
@@ -56,7 +58,7 @@ class Shrinker:
 
         async def fails(script: Mapping[str, Any]) -> bool:
             nonlocal best
-            played = await self.play(script)
+            played = await self.play(script, first.timeline.case)
             found = any(signature(f) == wanted for f in played.findings)
             if found and len(str(script)) < len(str(best.script)):
                 best = played
@@ -64,7 +66,7 @@ class Shrinker:
 
         from conformance.sequences.shrink import AT_ONCE, shrink  # noqa: PLC0415 - only where something broke
 
-        alone = provocation_of(first.script, "").alone
+        own = provocation_of(first.script, "")
         if await fails(first.script):  # what does not show again is told as it was seen
-            await shrink(dict(first.script), fails, seconds=seconds, at_once=1 if alone else AT_ONCE)
+            await shrink(dict(first.script), fails, seconds=seconds, at_once=1 if own.alone else AT_ONCE)
         return best

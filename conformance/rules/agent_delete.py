@@ -48,11 +48,11 @@ def deletions(t: Timeline) -> Iterator[Deletion]:
 def _lived(agent: Connection, e: Exchange) -> bool:
     """Whether a socket was there from before a request until its answer, or until the backend itself ended it."""
     accepted, closed = agent.accepted, agent.closed
-    if accepted is None or accepted.at >= e.at:
-        return False
+    if accepted is None or accepted.at >= e.at or (closed is not None and closed.code == REPLACED):
+        return False  # of one that was replaced nobody knows until when it was the agent's
     if closed is None or closed.at >= e.ended:
         return True
-    return closed.by == "backend" and closed.code != REPLACED and closed.at >= e.at
+    return closed.by == "backend" and closed.at >= e.at
 
 
 def _noticed(t: Timeline, agent: Connection, e: Exchange) -> bool:

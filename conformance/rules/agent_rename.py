@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from conformance import reading
+from conformance.dialogue import said
 from conformance.rest_views import judged, last_connection, own_rows
 from conformance.rule import Finding, Rule
 from conformance.views import OK, causes, watchers
@@ -48,8 +49,11 @@ def rename_shown(done: Renamed, t: Timeline) -> Iterator[Finding]:
     if answer is None or answer.get("name") != name:
         got = answer.get("name", "nothing") if answer else "nothing"
         yield Finding("the answer to a rename has not the new name", e, "/data/name", name, got)
-    changes = (c.at for c in causes(t, agent_id) if c is not e and c.at > e.at and _may_name(c))
-    until = min(changes, default=float("inf"))
+    answered = {id(s.sent): s.answers[0].at if s.answers else t.end for s in said(t)}
+    others = [c for c in causes(t, agent_id) if c is not e and _may_name(c)]
+    if any(c.at <= e.at < answered.get(id(c), getattr(c, "ended", c.at)) for c in others):
+        return  # another name was being given when this one was
+    until = min((c.at for c in others if c.at > e.at), default=float("inf"))
     for row in own_rows(t, agent_id, agent.user):
         if row.where.at >= e.ended and row.where.ended <= until and row.value.get("name") != name:
             says = "the new name is not kept: it is gone after a reload"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from conformance.rule import Finding, Rule
+from conformance.timeline import Exchange
 from conformance.views import Item, rest_agents
 
 if TYPE_CHECKING:
@@ -131,8 +132,16 @@ def announced_agents(t: Timeline) -> Iterator[tuple[Item, Connection]]:
     """REST rows of agents whose capabilities the tester announced."""
     for item in rest_agents(t):
         last = [a for a in t.agents if a.agent_id == item.agent_id and a.accepted and a.accepted.seq < item.where.seq]
-        if last and last[-1].user == getattr(item.where, "user", None):
+        if last and last[-1].user == getattr(item.where, "user", None) and not _announcing(t, item):
             yield item, last[-1]
+
+
+def _announcing(t: Timeline, item: Item) -> bool:
+    """Whether the agent was announced anew while it was read: then it may have been either."""
+    read = item.where
+    end = read.ended if isinstance(read, Exchange) else read.at
+    mine = (c for c in t.agents if c.agent_id == item.agent_id and c.init and c.init.at < end)
+    return any(c.accepted is None or c.accepted.at > read.at for c in mine)
 
 
 def capabilities(occasion: tuple[Item, Connection], _t: Timeline) -> Iterator[Finding]:

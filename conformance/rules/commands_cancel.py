@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from conformance.scene import Scene
-    from conformance.timeline import Timeline
+    from conformance.timeline import Frame, Timeline
     from conformance.world.actors import Dashboard
     from conformance.world.world import World
 
@@ -47,7 +47,7 @@ def own_cancels(t: Timeline) -> Iterator[Asked]:
     """Each over the socket, where the command's status was known."""
     for s in _cancels(t):
         order = orders(t).get(reading.command_id(s.sent.payload) or "")
-        if order and order.user == s.connection.user and (now := _whole(t, order.id, order.targets, s.sent.at)):
+        if order and order.user == s.connection.user and (now := _whole(t, order.id, order.targets, s.sent, _end(s))):
             yield Asked(s, now)
 
 
@@ -57,13 +57,18 @@ def rest_cancels(t: Timeline) -> Iterator[Asked]:
         if e.operation != "cancelCommand" or not follows_schema(t, e):
             continue
         order = orders(t).get(e.path.lower().split("/")[2])
-        if order and order.user == e.user and (now := _whole(t, order.id, order.targets, e.at)):
+        if order and order.user == e.user and (now := _whole(t, order.id, order.targets, e, e.ended)):
             yield Asked(e, now)
 
 
-def _whole(t: Timeline, command: str, targets: tuple[str, ...], at: float) -> str | None:
-    """The status of a command for one agent; of one for several only whether it is over."""
-    found = [x.status(at) for a in targets if (x := task_of(t, command, a))]
+def _end(s: Said) -> float:
+    """Until when it may have taken effect."""
+    return s.answers[0].at if s.answers else s.sent.at
+
+
+def _whole(t: Timeline, command: str, targets: tuple[str, ...], asked: Frame | Exchange, end: float) -> str | None:
+    """The status of a command for one agent while it is cancelled; of one for several only whether it is over."""
+    found = [x.status_until(asked, end) for a in targets if (x := task_of(t, command, a))]
     if len(found) == 1 or None in found:
         return found[0] if found else None
     return found[0] if found and all(f in TERMINAL for f in found) else None

@@ -71,7 +71,8 @@ def refused(r: Refused, t: Timeline) -> Iterator[Finding]:
     others = [
         x for x in t.exchanges if x is not e and isinstance(x.request, dict) and x.request.get("content") == content
     ]
-    if not isinstance(content, str) or not content or others:
+    said = any(f.payload.get("content") == content for d in t.dashboards for f in d.sent)
+    if not isinstance(content, str) or not content or others or said:
         return
     for shown in resources(t, "listCommands", "getCommand"):
         if shown.where.at >= e.ended and shown.where.user == e.user and shown.value.get("content") == content:

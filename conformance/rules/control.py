@@ -11,7 +11,7 @@ from conformance.resources import follows_schema
 from conformance.rest_views import agent_of, judged, last_connection, outcome
 from conformance.rule import Finding, Rule
 from conformance.timeline import Exchange
-from conformance.views import losses
+from conformance.views import deletions, losses
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,7 +86,7 @@ def _placed(t: Timeline, order: Order, at: float) -> Iterator[Order]:
         _gone(t, x.agent_id, x.closed.at, at) and x.back_at > order.settled
         for x in losses(t)
         if x.agent_id == order.agent_id
-    ):
+    ) and not any(e.at < order.settled and e.ended > at for e in deletions(t, order.agent_id)):
         yield order
 
 

@@ -31,10 +31,13 @@ def when(t: Timeline) -> Iterator[Deletion]:
         agent_id = request.path.rsplit("/", 1)[-1]
         if t.owners.get(agent_id) != request.user:
             continue
+        ends = [c.closed.at for c in t.agents if c.agent_id == agent_id and c.closed]
+        lost = max((end for end in ends if end < request.at), default=0.0)
+        lost_again = min((end for end in ends if end >= request.at), default=float("inf"))  # it came back meanwhile
         for dashboard in watchers(t, request.user, request):
             known = dashboard.about(agent_id, "AGENT_DISCONNECT")
-            before = [f for f in known if f.at < request.at]
-            after = [f for f in known if f.at >= request.at]
+            before = [f for f in known if lost <= f.at < request.at]
+            after = [f for f in known if request.at <= f.at < lost_again]
             if before and (after or dashboard.until >= t.bound(request.ended, within)):
                 yield Deletion(request, dashboard, after, within)
 

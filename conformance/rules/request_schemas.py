@@ -140,7 +140,9 @@ def _told(t: Timeline, e: Exchange) -> Iterator[Frame]:
     for agent in t.agents:
         about = [f for f in agent.of_kind(order, after=e.seq) if _names(f, resource.id, agent.agent_id)]
         asks = [x for x in t.exchanges if x.operation in {*ORDERS, "emergencyStop", "deleteAgent"}]
-        if about and not any(x.status < REFUSED and x.at <= about[0].at for x in asks):
+        said = [f for d in t.dashboards for f in d.sent if f.type in {*ORDERS.values(), "EMERGENCY_STOP"}]
+        served = [*(x.at for x in asks if x.status < REFUSED), *(f.at for f in said)]
+        if about and not any(at <= about[0].at for at in served):
             yield about[0]
 
 

@@ -1,4 +1,4 @@
-"""Draws scripts with Hypothesis: the same seed, the same scripts, byte for byte.
+"""Draws scripts: the same seed, the same scripts, byte for byte.
 
 A script is plain JSON; `reports/script.schema.json` says its shape:
 
@@ -10,19 +10,22 @@ A step names its actor, the cause in the contract's words, and what is done: `sa
 `leave` cleanly, `drop` the socket without a handshake, or a fault (`faults.py`). A value {"$agent": "agent-1"} stands
 for that agent's id;
 `$command`, `$new` (the id of a command to be), `$uuid`, `$subject` and `$token` likewise.
+
+What is likely is said here once, for all scripts: what moves an agent or a command along its machine more than what
+leaves everything as it is; what is about the same agent or command as the step before, or as what happens at the same
+time, more than what is about another. Beyond that each script has a taste of its own: of every cause it does nothing,
+something or much (swarm testing; Groce et al. 2012), so that what one cause drowns in most scripts has room in some.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
-
-from hypothesis import HealthCheck, Phase, given, seed, settings
-from hypothesis import strategies as st
+from random import Random
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from conformance.generate.payloads import valid_payloads
 from conformance.sequences.faults import BACKEND, ENDS, FAULTS, FAULTY_ENDS, HALF_OPEN, LATE, VANISHED, fault_step
-from conformance.sequences.model import LEFT, Cast, Model, Move
+from conformance.sequences.model import LEFT, STOPS, Cast, Model, Move
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -31,18 +34,28 @@ if TYPE_CHECKING:
 
 Script = dict[str, Any]
 Step = dict[str, Any]
+T = TypeVar("T")
 
 FORMAT = 1
 AGAIN = "agent.connected-again"
 MAKING = {"dashboard.command", "rest.command"}
-TOGETHER = (1, 1, 1, 1, 2, 2, 3)
-"""How many actors act at the same time, by weight."""
+TOGETHER = (1, 1, 1, 2, 2, 3)
+"""How many things happen at the same time, by weight."""
 LEGAL = (True,) * 7 + (False,)
 """How often a forbidden move is tried, by weight."""
-FAULTY = (False,) * 3 + (True,)
-"""How often a connection breaks in a script in which they may, by weight."""
+FAULTY, BEGUN = 0.25, 0.5
+"""How often a connection breaks in a script in which they may, and how often what is half open is gone on with."""
 COMES_BACK = (True, True, False)
 """How often an agent comes back as soon as its connection is half open, by weight."""
+AGENTS, DASHBOARDS = (1, 1, 1, 2, 2, 3), (1, 1, 2, 3)
+"""How many of them the first user has, by weight."""
+FEWEST = 4
+"""How many groups of steps a script has at least, after those with which it begins."""
+TASTES = (0, 1, 1, 4)
+"""How much of a cause there is in a script."""
+GOING_ON = 4
+MOVING, NEAR = 6, 4
+"""How much likelier a move is that changes a state, and one that is about what the last ones were about."""
 NAMES = ("Ada", "Grace", "Edsger", "Barbara", "Alan", "Katherine", "Ёлка 🌲")
 CONTENTS = ("ls -la", "", "\r\n", "\x1b[31mred\x1b[0m", "émoji 🚀", "two\nlines\n", " ")
 
@@ -61,43 +74,35 @@ def scripts(  # noqa: PLR0913 - the facts of a draw, by name
 ) -> list[Script]:
     """So many scripts of at most so many steps.
 
-    With `faults` connections break in every way; each script holds one of these `restarts`, if there are any.
+    With `destructive` they may stop everything, and are fond of it; with `faults` connections break in every way; each
+    holds one of these `restarts`, if there are any.
     """
-    found: list[Script] = []
-
-    @seed(seed_)
-    @settings(
-        database=None,
-        max_examples=count,
-        phases=[Phase.generate],
-        deadline=None,
-        derandomize=False,
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(st.data())
-    def collect(data: st.DataObject) -> None:
-        drawing = _Drawing(contract, data.draw, users, withheld=withheld, destructive=destructive, faults=faults)
-        found.append(drawing.script(size, restarts))
-
-    collect()
-    return found[:count]
+    random = Random(seed_)  # noqa: S311 - no secret hangs on it
+    allowed = {"withheld": withheld, "destructive": destructive, "faults": faults}
+    return [_Drawing(contract, random, users, **allowed).script(size, restarts) for _ in range(count)]
 
 
 class _Drawing:
     """One script in the making."""
 
-    def __init__(self, contract: Contract, draw: Callable[[Any], Any], users: int, **allowed: Any) -> None:
+    def __init__(self, contract: Contract, random: Random, users: int, **allowed: Any) -> None:
         self._contract = contract
-        self._draw = draw
-        agents = {f"agent-{n}": 0 for n in range(1, 1 + draw(st.integers(1, 3)))}
-        dashboards = {f"dashboard-{n}": 0 for n in range(1, 1 + draw(st.integers(1, 3)))}
-        if users > 1 and draw(st.booleans()):
+        self._random = random
+        agents = {f"agent-{n}": 0 for n in range(1, 1 + self._one_of(AGENTS))}
+        dashboards = {f"dashboard-{n}": 0 for n in range(1, 1 + self._one_of(DASHBOARDS))}
+        if users > 1 and self._one_of((True, False)):
             agents[f"agent-{len(agents) + 1}"] = 1
             dashboards[f"dashboard-{len(dashboards) + 1}"] = 1
         used = 1 + max([*agents.values(), *dashboards.values()])
         self._model = Model(contract, Cast(agents, dashboards, used), **allowed)
-        self._model.faults = self._model.faults and draw(st.booleans())
+        self._model.faults = self._model.faults and self._one_of((True, False))
         self._ends = (*ENDS, *FAULTY_ENDS) if self._model.faults else ENDS
+        self._tastes = {cause: self._one_of(TASTES) for cause in (*contract.causes, LEFT)}
+        self._tastes |= dict.fromkeys(FAULTS, 1)
+        if self._model.destructive:
+            self._tastes |= dict.fromkeys(STOPS, max(TASTES))
+        self._last: set[str] = set()
+        """The agents and commands that the last moves were about."""
         self._made = 0
         self._announced: dict[str, dict[str, Any]] = {}
         """Agent → its last AGENT_CONNECT: what another one on the same connection may say is unspecified (CON-1)."""
@@ -106,12 +111,12 @@ class _Drawing:
         """Draw it: somebody watches and an agent is there, then whatever is possible."""
         cast = self._model.cast
         steps = [self._first("dashboard.init", "dashboard-1"), self._first("agent.connected", "agent-1")]
-        count = self._draw(st.integers(2, size))
-        restart = self._draw(st.integers(1, count)) if restarts else 0
+        count = self._random.randint(FEWEST, size)
+        restart = self._random.randint(1, count) if restarts else 0
         for number in range(1, count + 1):
             steps += self._next()
             if number == restart:
-                steps.append(self._restart(self._draw(st.sampled_from(restarts))))
+                steps.append(self._restart(self._one_of(restarts)))
                 steps += [self._first("dashboard.init", "dashboard-1"), self._first("agent.connected", "agent-1")]
         return {"format": FORMAT, "agents": dict(cast.agents), "dashboards": dict(cast.dashboards), "steps": steps}
 
@@ -125,40 +130,63 @@ class _Drawing:
         self._model.take(Move(cause, BACKEND))
         return fault_step(cause, BACKEND, "")
 
+    def _one_of(self, options: Sequence[T]) -> T:
+        return self._random.choice(options)
+
     def _next(self) -> list[Step]:
         chosen: list[Move] = []
-        for _ in range(self._draw(st.sampled_from(TOGETHER))):
-            busy = {move.actor for move in chosen}
-            legal = self._draw(st.sampled_from(LEGAL))
-            open_ = [m for m in self._model.moves() if m.actor not in busy and m.legal == legal]
-            if not open_:
-                continue
-            open_ = self._failing(open_) or open_
-            cause = self._draw(st.sampled_from(sorted({m.cause for m in open_})))
-            chosen.append(self._draw(st.sampled_from([m for m in open_ if m.cause == cause])))
+        for _ in range(self._one_of(TOGETHER)):
+            legal, busy = self._one_of(LEGAL), {move.actor for move in chosen}
+            open_ = [m for m in self._model.moves() if m.legal == legal and m.actor not in busy]
+            if (move := self._chosen(self._failing(open_) or open_)) is not None:
+                if move.cause in MAKING:
+                    made = len(self._model.commands) + 1 + sum(m.cause in MAKING for m in chosen)
+                    move = replace(move, command=f"command-{made}")
+                chosen.append(move)
+                self._last = about(move) if len(chosen) == 1 else self._last | about(move)
         steps = [self._step(move) for move in chosen]
         for move in chosen:
             self._model.take(move)
         half_open = [m.agent for m in chosen if m.cause == HALF_OPEN and m.agent]
-        back = [step for agent in half_open if self._draw(st.sampled_from(COMES_BACK)) for step in self._back(agent)]
+        back = [step for agent in half_open if self._one_of(COMES_BACK) for step in self._back(agent)]
         return [*([{"together": steps}] if len(steps) > 1 else steps), *back]
 
     def _back(self, agent: str) -> list[Step]:
         """An agent whose connection is half open comes back on another; what it had still to say may come late."""
         steps = [self._first("agent.replaced", agent)]
-        for _ in range(self._draw(st.sampled_from((1, 2, 0)))):
+        for _ in range(self._one_of((1, 2, 0))):
             late = [m for m in self._model.moves() if m.cause == LATE and m.actor == agent]
-            said = self._draw(st.sampled_from(sorted({m.says for m in late})))
-            steps.append(self._step(self._draw(st.sampled_from([m for m in late if m.says == said]))))
+            said = self._one_of(sorted({m.says for m in late}))
+            steps.append(self._step(self._one_of([m for m in late if m.says == said])))
         return steps
 
     def _failing(self, moves: Sequence[Move]) -> list[Move]:
         """Mostly what comes of a half-open connection, where there is one; now and then another fault."""
         begun = [m for m in moves if m.cause in {LATE, VANISHED} or m.actor in self._model.broken.silent]
-        if begun and self._draw(st.booleans()):
+        if begun and self._random.random() < BEGUN:
             return begun
         faults = [m for m in moves if m.cause in FAULTS]
-        return faults if faults and self._draw(st.sampled_from(FAULTY)) else []
+        return faults if self._random.random() < FAULTY else []
+
+    def _chosen(self, moves: Sequence[Move]) -> Move | None:
+        """One of them: first what is said or called, then with what meaning, then by whom and about what."""
+        kinds: dict[str, dict[str, list[Move]]] = {}
+        for move in moves:
+            if self._tastes[move.cause]:
+                kind = move.cause if move.cause in FAULTS else self._model.kind(move)
+                kinds.setdefault(kind, {}).setdefault(move.cause, []).append(move)
+        if not kinds:
+            return None
+        causes = self._likely(kinds, [max(self._weight(*one) for one in causes.items()) for causes in kinds.values()])
+        found = self._likely(causes, [self._weight(*one) for one in causes.items()])
+        return self._random.choices(found, [NEAR if about(move) & self._last else 1 for move in found])[0]
+
+    def _weight(self, cause: str, moves: Sequence[Move]) -> int:
+        goes_on = any(move.command in self._last and cause not in MAKING for move in moves)
+        return self._tastes[cause] * (MOVING if cause in self._model.moving else 1) * (GOING_ON if goes_on else 1)
+
+    def _likely(self, options: Mapping[str, T], weights: Sequence[int]) -> T:
+        return self._random.choices(list(options.values()), weights)[0]
 
     def _step(self, move: Move) -> Step:
         if move.cause == LATE:
@@ -182,16 +210,16 @@ class _Drawing:
             if operation.body:
                 step["body"] = self._body(operation.body, move)
             return step
-        return {**head, "do": self._draw(st.sampled_from(self._ends))}
+        return {**head, "do": self._one_of(self._ends)}
 
     def _fit(self, payload: dict[str, Any], condition: Mapping[str, Any], base: str) -> None:
         name = condition["pointer"].removeprefix(base)
         options = condition.get("one_of") or [condition["equals"]]
-        payload[name] = self._draw(st.sampled_from(options))
+        payload[name] = self._one_of(options)
 
     def _payload(self, schema: str, move: Move) -> dict[str, Any]:
         pool = valid_payloads(self._contract.shapes, schema)
-        chosen = dict(self._draw(st.sampled_from(pool)).value) if pool else {}
+        chosen = dict(self._one_of(pool).value) if pool else {}
         return {name: self._value(name, value, move) for name, value in chosen.items()}
 
     def _body(self, schema: str, move: Move) -> dict[str, Any]:
@@ -227,7 +255,7 @@ class _Drawing:
             return value
         command = self._model.commands.get(move.command)
         last = command.sequence if command else self._model.session.get(move.agent, 0)
-        now = last + (1 if last == 0 or self._draw(st.sampled_from((True, True, True, False))) else 0)
+        now = last + (1 if last == 0 or self._one_of((True, True, True, False)) else 0)
         if command:
             command.sequence = now
         else:
@@ -236,15 +264,15 @@ class _Drawing:
 
     def fresh(self, _move: Move, _value: Any) -> Any:
         """An id of the script's own; now and then one that was used before."""
-        if self._made and self._draw(st.sampled_from((False, False, True))):
-            return {"$uuid": f"id-{self._draw(st.integers(1, self._made))}"}
+        if self._made and self._one_of((False, False, True)):
+            return {"$uuid": f"id-{self._random.randint(1, self._made)}"}
         self._made += 1
         return {"$uuid": f"id-{self._made}"}
 
     def parent(self, _move: Move, _value: Any) -> Any:
         """Nobody, or an id used before."""
         known = [{"$uuid": f"id-{n}"} for n in range(1, self._made + 1)]
-        return self._draw(st.sampled_from([None, *known]))
+        return self._one_of([None, *known])
 
     def subject(self, move: Move, _value: Any) -> Any:
         """The user of the actor."""
@@ -258,29 +286,34 @@ class _Drawing:
         """Mostly everything; else some agents."""
         mine = [a for a, u in self._model.cast.agents.items() if u == self._model.user(move.actor)]
         agents: Sequence[Any] = [{"all": True}, {"all": True}, *([{"$agent": a}] for a in mine)]
-        return {"agents": self._draw(st.sampled_from(agents))}
+        return {"agents": self._one_of(agents)}
 
     def subject_of_subscription(self, move: Move, _value: Any) -> Any:
         """An agent of the user."""
         mine = [a for a, u in self._model.cast.agents.items() if u == self._model.user(move.actor)]
-        return {"$agent": self._draw(st.sampled_from(mine))} if mine else {"$uuid": "id-0"}
+        return {"$agent": self._one_of(mine)} if mine else {"$uuid": "id-0"}
 
     def name(self, _move: Move, _value: Any) -> Any:
         """A name that can be told from others."""
         self._made += 1
-        return f"{self._draw(st.sampled_from(NAMES))} {self._made}"
+        return f"{self._one_of(NAMES)} {self._made}"
 
     def content(self, _move: Move, value: Any) -> Any:
         """Text that is easily spoiled; what is no text stays."""
-        return self._draw(st.sampled_from(CONTENTS[:1] + CONTENTS[2:])) if isinstance(value, str) else value
+        return self._one_of(CONTENTS[:1] + CONTENTS[2:]) if isinstance(value, str) else value
 
     def number(self, _move: Move, _value: Any) -> Any:
         """A number that can be told from others."""
-        return self._draw(st.integers(0, 100))
+        return self._random.randint(0, 100)
 
     def expiry(self, _move: Move, _value: Any) -> Any:
         """Long enough for a script."""
         return 3600
+
+
+def about(move: Move) -> set[str]:
+    """The agent and the command that a move is about."""
+    return {name for name in (move.agent, move.command) if name}
 
 
 def _makes(move: Move) -> dict[str, Any]:

@@ -23,6 +23,8 @@ CANCELS = {"dashboard.cancel", "rest.cancel"}
 STOPS = {"dashboard.emergency-stop", "rest.emergency-stop"}
 LEFT = "dashboard.left"
 ROLES = {"AGENT_CONNECT", "DASHBOARD_INIT"}
+TELLING = ("to-dashboard.COMMAND_STATUS", "to-agent.COMMAND_")
+"""What is said when a command moves, or is to move."""
 BY_MESSAGE_OF_DASHBOARD = ("COMMAND_REQUEST", "AGENT_CONTROL")
 
 
@@ -78,12 +80,15 @@ class Model:
     connected: set[str] = field(default_factory=set)
     ready: set[str] = field(default_factory=set)
     commands: dict[str, Command] = field(default_factory=dict)
+    moving: frozenset[str] = field(init=False)
+    """The causes that take an agent or a command to another state, or ask for that."""
     session: dict[str, int] = field(default_factory=dict)
     """Agent → the last sequence of its session output on this connection."""
     broken: Broken = field(default_factory=Broken)
 
     def __post_init__(self) -> None:
         self.agents = dict.fromkeys(self.cast.agents, ABSENT)
+        self.moving = frozenset(_moving(self.contract))
 
     def user(self, actor: str) -> int:
         """The number of an actor's user."""
@@ -270,6 +275,14 @@ class Model:
         for command in self.commands.values():
             if command.agent == agent:
                 command.state = to.get(command.state, command.state)
+
+
+def _moving(contract: Contract) -> Iterator[str]:
+    for machine in ("agent", "command"):
+        yield from (step["on"] for step in contract.machines[machine]["transitions"] if step["from"] != step["to"])
+    for name, cause in contract.causes.items():
+        if any(effect.get("message", "").startswith(TELLING) for effect in cause["effects"]):
+            yield name
 
 
 def _not_started(model: Model, move: Move) -> bool:

@@ -26,12 +26,17 @@ STALL_SECONDS = 0.8
 """How long an actor reads nothing; less than the contract gives for most events."""
 REPLACED_SECONDS = 1.0
 """CON-4: within which a connection that was replaced is closed."""
+INTERVALS = 2
+"""Heartbeat intervals after which nothing more is begun: agents that say nothing are lost after three (DIS-3)."""
 
 
 async def play(world: World, script: Script) -> None:
     """Plays the steps in order, those written together at the same time, and looks at everything at the end."""
     stage = _Stage(world, script)
     for step in script["steps"]:
+        if world.recorder.now > world.site.terms.heartbeat_interval * INTERVALS:
+            world.recorder.note("left-out", step="the rest", why="agents that send no heartbeat would soon be lost")
+            break
         if "together" in step:
             await asyncio.gather(*(stage.act(part) for part in step["together"]))
         else:
@@ -58,7 +63,8 @@ class _Stage:
         self._commands: dict[str, str] = {}
         self._targets: dict[str, str] = {}
         """Command id → the name of its agent."""
-        self._space = uuid.UUID(int=world.random.getrandbits(128), version=4)
+        self._space = uuid.uuid5(uuid.NAMESPACE_OID, world.new_id())
+        """The ids of one play: those of an earlier play of the same script are taken."""
 
     def _user(self, actor: str) -> User:
         number = int(actor.removeprefix("user-")) if actor.startswith("user-") else self._users[actor]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -43,8 +44,8 @@ def test_the_same_seed_draws_the_same_scripts() -> None:
 def test_nothing_is_drawn_of_what_is_withheld_or_forbidden() -> None:
     """A capability that is withheld has no steps, and what stops everything has none unless it is allowed."""
     withheld = frozenset({"commands", "terminal", "traces", "reports", "control"})
-    for drawn in scripts(CONTRACT, count=30, size=8, seed_=1, withheld=withheld):
-        assert not any("command" in s["cause"] or "stop" in s["cause"] for s in each_step(drawn))
+    for one in scripts(CONTRACT, count=30, size=8, seed_=1, withheld=withheld):
+        assert not any("command" in s["cause"] or "stop" in s["cause"] for s in each_step(one))
 
 
 def test_the_model_follows_the_machines() -> None:
@@ -137,3 +138,12 @@ def test_a_corpus_is_read_and_what_is_no_script_is_named(tmp_path: Path) -> None
     (tmp_path / "other.json").write_text('{"format": 1, "steps": [{"actor": "../etc"}]}')
     with pytest.raises(ScriptError, match=r"other\.json holds no script: at /"):
         read_script(tmp_path / "other.json")
+
+
+def test_much_happens_to_commands_and_much_at_the_same_time() -> None:
+    """The draw is fond of what changes a state: without that, races are too seldom to be found."""
+    found = scripts(CONTRACT, count=100, size=12, seed_=3)
+    causes = Counter(s["cause"] for one in found for s in each_step(one))
+    assert causes["agent.command-started"] > causes["agent.ping"] / 2
+    together = sum("together" in group for one in found for group in one["steps"])
+    assert together > sum(len(one["steps"]) for one in found) / 4

@@ -1,19 +1,23 @@
 """Wrong on purpose: each defect replaces one part, so that the suite can be seen to notice.
 
 A defect is a module of this package named after it, with one object `DEFECT`. Nothing but the
-command line joins defects to a server, and the correct code knows nothing of them.
+command line joins defects to a server, and the correct code knows nothing of them. Those in `hard`
+are for generated sequences to find.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from reference_impl.parts import Parts
+
+
+_HARD: Final = "hard"
 
 
 class Defect(Protocol):
@@ -31,6 +35,10 @@ class Defect(Protocol):
     def summary(self) -> str:
         """What the wire shows, in one sentence."""
 
+    @property
+    def needs(self) -> str:
+        """What must come together for it to show, where that is three steps or two actors at once."""
+
     def apply(self, parts: Parts) -> Parts:
         """Replace what must be wrong."""
 
@@ -40,8 +48,18 @@ class UnknownDefectError(ValueError):
 
 
 def names() -> list[str]:
-    """All defects, found by looking at the package; none is imported."""
-    return sorted(found.name.replace("_", "-") for found in iter_modules(__path__) if not found.name.startswith("_"))
+    """The defects that rules were made for, found by looking at the package; none is imported."""
+    return _modules(__path__)
+
+
+def hard_names() -> list[str]:
+    """Those that generated sequences are to find by themselves."""
+    return _modules([f"{path}/{_HARD}" for path in __path__])
+
+
+def _modules(paths: Iterable[str]) -> list[str]:
+    found = (one for one in iter_modules(paths) if not (one.ispkg or one.name.startswith("_")))
+    return sorted(one.name.replace("_", "-") for one in found)
 
 
 def load(wanted: Sequence[str]) -> list[Defect]:
@@ -50,8 +68,10 @@ def load(wanted: Sequence[str]) -> list[Defect]:
     Raises:
         UnknownDefectError: with a sentence that lists the names there are.
     """
-    known = names()
+    known, hard = names(), hard_names()
     for name in wanted:
-        if name not in known:
-            raise UnknownDefectError(f"There is no defect {name!r}; there are: {', '.join(known)}")
-    return [import_module(f"{__name__}.{name.replace('-', '_')}").DEFECT for name in wanted]
+        if name not in {*known, *hard}:
+            raise UnknownDefectError(f"There is no defect {name!r}; there are: {', '.join(known + hard)}")
+    return [
+        import_module(f"{__name__}{f'.{_HARD}' * (name in hard)}.{name.replace('-', '_')}").DEFECT for name in wanted
+    ]

@@ -35,12 +35,13 @@ class Knowing(Through):
 
 @dataclass(frozen=True)
 class Replacing:
-    """A defect that is a name, its clauses, a sentence, and one function on parts."""
+    """A defect that is a name, its clauses, a sentence, and one function on parts; of a hard one, what it needs."""
 
     name: str
     clauses: tuple[str, ...]
     summary: str
     replace: Callable[[Parts], Parts]
+    needs: str = ""
 
     def apply(self, parts: Parts) -> Parts:
         """Replace what must be wrong."""

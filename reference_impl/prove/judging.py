@@ -22,6 +22,8 @@ class Candidate:
     summary: str
     arguments: tuple[str, ...]
     """What makes `serve` so."""
+    needs: str = ""
+    """What must come together for it to show, of one that sequences are to find."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ import secrets
 import tempfile
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol, Self
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 from reference_impl.prove.judging import Report
 from reference_impl.prove.programs import COLD, Programs
@@ -39,6 +40,22 @@ class Suite(Protocol):
         """Judge a fresh server that is served so, by some clauses or by all."""
 
 
+class Hunting(Protocol):
+    """Lets generated sequences look for what is wrong with a fresh server."""
+
+    async def __call__(self, serve: Sequence[str], seed: int, seconds: float) -> Hunt:
+        """Play what is drawn from a seed, for so long at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hunt:
+    """What generated sequences came upon."""
+
+    report: Report
+    script: Mapping[str, Any] | None
+    """The smallest that breaks something, as plain data."""
+
+
 class TroubleError(Exception):
     """A run that gave no report; the message says why."""
 
@@ -53,6 +70,16 @@ async def suite(
     """
     with _Place(programs) as place:
         return await place.judged(serve, level, only)
+
+
+async def hunt(serve: Sequence[str], seed: int, seconds: float, *, programs: Programs = COLD) -> Hunt:
+    """Let generated sequences alone look for what is wrong with a fresh server.
+
+    Raises:
+        TroubleError: there is no report.
+    """
+    with _Place(programs) as place:
+        return await place.hunted(serve, seed, seconds)
 
 
 class _Place:
@@ -72,13 +99,29 @@ class _Place:
 
     async def judged(self, serve: Sequence[str], level: str, only: Sequence[str]) -> Report:
         """Run the suite and read its report."""
-        target, report, log = (self._path / name for name in ("target.toml", "report.json", "suite.log"))
-        target.write_text(self._profile(serve, level), encoding="utf-8")
         narrowed = ["--only", ",".join(only)] if only else []
-        arguments = ["run", str(target), "--max-time", str(_WITHIN_S), *narrowed]
+        return await self._run(self._profile(serve, level), ["--max-time", str(_WITHIN_S), *narrowed])
+
+    async def hunted(self, serve: Sequence[str], seed: int, seconds: float) -> Hunt:
+        """Let the suite draw sequences and play them, nothing else, until something breaks or the time is over."""
+        sequences = ["--effort", "deep", "--only", "sequence/*,stopping/*", "--fail-fast"]
+        limits = ["--seed", str(seed), "--max-time", str(seconds)]
+        report = await self._run(self._profile(serve, "full"), [*sequences, *limits])
+        found = [
+            one
+            for clause in report.document["clauses"].values()
+            for finding in clause["findings"]
+            for word in finding["replay"].split()
+            if clause["counts"] and word.endswith(".json") and (one := _script(self._path / word)) is not None
+        ]
+        return Hunt(report, min(found, key=lambda script: len(json.dumps(script)), default=None))
+
+    async def _run(self, profile: str, options: Sequence[str]) -> Report:
+        target, report, log = (self._path / name for name in ("target.toml", "report.json", "suite.log"))
+        target.write_text(profile, encoding="utf-8")
         with log.open("wb") as errors:
             process = await asyncio.create_subprocess_exec(
-                *(*self._programs.suite, *arguments, "--report", f"json={report}", "--quiet"),
+                *(*self._programs.suite, "run", str(target), *options, "--report", f"json={report}", "--quiet"),
                 stdin=DEVNULL,
                 stdout=PIPE,
                 stderr=errors,
@@ -129,6 +172,15 @@ class _Place:
         for name, table in tables.items():
             lines += [f"[{name}]", *(_setting(item) for item in table.items())]
         return "\n".join(lines) + "\n"
+
+
+def _script(path: Path) -> Mapping[str, Any] | None:
+    """The script of a saved failure."""
+    try:
+        saved: Mapping[str, Any] = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return saved.get("script")
 
 
 def _setting(item: tuple[str, object]) -> str:
