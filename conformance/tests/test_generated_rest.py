@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
 
 from conformance.contract import load_contract
+from conformance.contract.load import contracts_dir
 from conformance.generate.effort import named
 from conformance.generate.rest import Generator, Made, Request
 from conformance.generate.rest_cases import cases, coverage, fuzzing
 from conformance.generate.rest_engine import Walks
 from conformance.generate.rest_right import is_plainly_right
 from conformance.target import Target
+from conformance.tests.running import command, reference, run
 from conformance.timeline import Exchange
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CONTRACT = load_contract()
 FAILURE = {"success": False, "error": "No", "code": "VALIDATION_ERROR"}
@@ -198,3 +204,51 @@ def test_a_generated_case_is_found_by_its_name() -> None:
         assert found is not None, case
         assert found.id == case
     assert named(CONTRACT, "rest/coverage/nothing", 3) is None
+
+
+def edited(place: Path, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> list[Any]:
+    """The bodies made for createPreset once its schema was edited: properties are added or replaced."""
+    shutil.copytree(contracts_dir(), place)
+    file = place / "schemas" / "preset-write.json"
+    schema = orjson.loads(file.read_bytes())
+    schema["properties"] |= changes
+    file.write_bytes(orjson.dumps(schema))
+    monkeypatch.setattr("conformance.generate.rest.contracts_dir", lambda: place)
+    made = Generator(seed=1).coverage("createPreset")
+    return [(m.body, m.breaks("body")) for m in made if m.has_body and isinstance(m.body, dict)]
+
+
+def test_a_new_field_is_asked_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A field that is added to a body's schema is in right requests, at its bounds, and broken in others."""
+    made = edited(tmp_path / "contracts", monkeypatch, urgency={"type": "integer", "minimum": 1, "maximum": 3})
+    assert {body["urgency"] for body, wrong in made if not wrong and "urgency" in body} >= {1, 3}
+    assert {0, 4} <= {body["urgency"] for body, wrong in made if wrong and isinstance(body.get("urgency"), int)}
+
+
+def test_a_tighter_bound_is_asked_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bound that is drawn tighter is kept by right requests and broken by one more."""
+    made = edited(tmp_path / "contracts", monkeypatch, description={"type": "string", "maxLength": 5})
+    texts = [(body["description"], wrong) for body, wrong in made if isinstance(body.get("description"), str)]
+    assert max(len(text) for text, wrong in texts if not wrong) == 5
+    assert 6 in {len(text) for text, wrong in texts if wrong}
+
+
+def test_a_new_word_is_asked_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A word that is added to an enumeration is said by a right request."""
+    words = ["NATURAL", "INVESTIGATE", "REVIEW", "PLAN", "SYNTHESIZE", "HIBERNATE"]
+    made = edited(tmp_path / "contracts", monkeypatch, type={"enum": words})
+    assert {body["type"] for body, wrong in made if not wrong} == set(words)
+
+
+def test_a_failure_is_provoked_again_by_its_name(tmp_path: Path) -> None:
+    """What a generated request broke is saved; replayed it breaks again on that backend, and not on a right one."""
+    name = "rest/coverage/createPreset"
+    with reference(tmp_path, "--defect", "rest-validation-500") as url:
+        first = run(tmp_path, url, "--level", "full", "--effort", "quick", "--seed", "5", "--only", name)
+        assert first.code == 1
+        [saved] = {finding["replay"].split()[2] for finding in first.found("VAL-6")}
+        again = command(tmp_path, "replay", saved, url, "--report", "json=report.json")
+        assert (again.code, again.report["seed"], again.report["plan"]["planned"]) == (1, 5, 2)
+        assert {case for finding in again.found("VAL-6") for case in finding["cases"]} == {name}
+        assert command(tmp_path, "replay", saved).code == 1
+    assert command(tmp_path, "replay", saved, "reference").code == 0
