@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from conformance.remembered import remembered
 from conformance.rule import Finding
 from conformance.timeline import VALID
+from conformance.views import is_restarted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -192,5 +193,7 @@ def ended_over(s: Said, t: Timeline) -> bool:
     """Whether the backend ended the connection right after a message, for no other known reason."""
     closed = s.connection.closed
     if closed is None or closed.by != "backend" or closed.code in ENDINGS_OF_OTHER_CAUSE:
+        return False
+    if is_restarted(t, s.sent.at, closed.at):
         return False
     return s.sent.seq < closed.seq and closed.at <= t.bound(s.sent.at, 1.0)

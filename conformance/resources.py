@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from conformance.rest_views import body_size, is_plain_json, judged
 from conformance.timeline import MISSING
-from conformance.views import OK
+from conformance.views import OK, connections_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -140,10 +140,14 @@ def looks_around(t: Timeline, e: Exchange, user: str) -> tuple[Exchange, Exchang
 
 
 def _was_spoken_of(t: Timeline, resource: Resource, start: float, end: float) -> bool:
-    """Whether a command or a report may have changed between two moments for its agent's sake.
+    """Whether something may have changed between two moments for its agent's sake.
 
-    The agent said something of it, or was silent for so long that it may have been given up (DIS-3).
+    An agent announced itself anew; of a command or report its agent said something, or was silent for so long that it
+    may have been given up (DIS-3).
     """
+    if resource.kind == "agents":
+        mine = connections_of(t, resource.id)
+        return any(f.type == "AGENT_CONNECT" and start < f.at < end for a in mine for f in a.sent)
     if resource.kind not in {"commands", "reports"}:
         return False
     said = [f for a in t.agents for f in a.sent if f.at < end]

@@ -249,6 +249,11 @@ def _writes(t: Timeline) -> tuple[Exchange, ...]:
     return tuple(e for e in t.exchanges if e.method != "GET")
 
 
+def is_restarted(t: Timeline, start: float, end: float) -> bool:
+    """Whether the tester was restarting the backend between two moments: that ends every socket."""
+    return any(n.kind in RESTART and start <= n.at <= end for n in t.notes)
+
+
 def is_cut_short(t: Timeline, beat: Heartbeat) -> bool:
     """Whether the backend was restarted before it had to show what a heartbeat reported (HB-2): it need not be kept."""
     due = t.bound(beat.sent.at, KEPT_WITHIN)

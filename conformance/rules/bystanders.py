@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from conformance.dialogue import ENDINGS_OF_OTHER_CAUSE, current, keeps_shape, named
 from conformance.rule import Finding, Rule
 from conformance.timeline import VALID
+from conformance.views import is_restarted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,6 +65,7 @@ def unharmed(b: Bystander, t: Timeline) -> Iterator[Finding]:
         and end.by == "backend"
         and end.code not in ENDINGS_OF_OTHER_CAUSE
         and end.at <= t.bound(b.fault.at, 5.0)
+        and not is_restarted(t, b.fault.at, end.at)
     ):
         says = f"{b.what} ended the connection of a client that had done nothing wrong"
         yield Finding(says, end, "", "an open connection", end.code, (b.fault,))
@@ -94,6 +96,16 @@ def others_go_on(s: Scene) -> None:
     dashboard.told("a1")
     s.dashboard()
     s.wait(3)
+
+
+def others_end_by_a_restart(s: Scene) -> None:
+    dashboard, culprit = s.dashboard(), s.agent("a1")
+    s.note(HOSTILE, connection=culprit.name, what="deeply nested JSON")
+    culprit.sends("MAKE_COFFEE")
+    s.note("restarting", how="killed")
+    dashboard.closes(by="backend", code=None)
+    culprit.closes(by="backend", code=None)
+    s.note("restarted")
 
 
 def others_closed(s: Scene) -> None:
@@ -169,7 +181,7 @@ RULES = (
         judges="A client's faulty messages neither end, nor reach, any other connection.",
         when=beside_faults,
         check=unharmed,
-        good=(others_go_on,),
+        good=(others_go_on, others_end_by_a_restart),
         bad=(others_closed, others_told),
         cases=(bad_neighbours,),
     ),
@@ -179,7 +191,7 @@ RULES = (
         judges="Nesting, huge numbers, NUL, lone surrogates and duplicate keys end no other connection.",
         when=beside_attacks,
         check=unharmed,
-        good=(others_go_on,),
+        good=(others_go_on, others_end_by_a_restart),
         bad=(others_closed, server_gone),
         cases=(attacks,),
     ),

@@ -180,6 +180,16 @@ def while_it_waits(s: Scene) -> None:
     s.wait(2)
 
 
+def refused_just_before_a_restart(s: Scene) -> None:
+    agent, dashboard = s.agent("a1"), s.dashboard()
+    asks(dashboard)
+    completes(agent)
+    cancels(dashboard, code="INVALID_STATE")
+    s.note("restarting", how="killed")
+    dashboard.closes(by="backend", code=None)
+    s.note("restarted")
+
+
 def cancel_refused(s: Scene) -> None:
     s.agent("a1")
     dashboard = s.dashboard()
@@ -307,7 +317,7 @@ RULES = (
         judges="COMMAND_CANCEL is answered by ACK, and by INVALID_STATE once the command has ended.",
         when=own_cancels,
         check=cancel_answered,
-        good=(cancelled_in_each_state, while_it_waits),
+        good=(cancelled_in_each_state, while_it_waits, refused_just_before_a_restart),
         bad=(cancel_refused, cancelled_after_the_end),
         cases=(cancelled_at_each_stage,),
     ),

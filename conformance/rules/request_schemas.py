@@ -186,6 +186,16 @@ def refused_and_forgotten(s: Scene) -> None:
     s.rest("GET", "/presets", 200, {"success": True, "data": [STORED]})
 
 
+def refused_before_it_came_back_as_another(s: Scene) -> None:
+    s.agent("a1").closes()
+    s.shows(s.row("a1", status="OFFLINE"))
+    s.rest("POST", "/agents/a1/restart", 409, {"success": False, "error": "Away"}, request={"reason": ""})
+    s.shows(s.row("a1", status="OFFLINE"))
+    s.rest("POST", "/agents/a1/restart", 409, {"success": False, "error": "Away"}, request={"reason": ""})
+    s.agent("a1", name="Bea", version="2.0.0")
+    s.shows(s.row("a1", name="Bea", version="2.0.0"))
+
+
 def refused_and_replaced(s: Scene) -> None:
     writes(s, 201)
     s.rest("GET", "/presets/p1", 200, {"success": True, "data": STORED})
@@ -344,7 +354,7 @@ RULES = (
         judges="What was refused, for its shape or for its token, changed nothing, made nothing and told no agent.",
         when=refusals,
         check=nothing_happened,
-        good=(refused_and_forgotten,),
+        good=(refused_and_forgotten, refused_before_it_came_back_as_another),
         bad=(refused_and_replaced, refused_and_made, made_by_a_stranger, refused_and_told),
         cases=(bodies_of_every_operation,),
     ),
