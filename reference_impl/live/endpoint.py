@@ -25,6 +25,9 @@ Scope = Mapping[str, Any]
 
 _REASONS: Final = {1000: "client_closed", 1001: "client_closed", 4002: "token_expired", 4004: "rate_limited"}
 
+_ONCE_MORE_S: Final = 0.25
+"""How much longer a socket has whose first message may have come while the server had no time to read it."""
+
 
 class SocketEndpoint:
     """`/ws/agent`, `/ws/dashboard`, or `/ws`, where the first message decides the role."""
@@ -87,8 +90,12 @@ class SocketEndpoint:
             session.rest()
             await self._leave(session, code)
 
-    def _too_late(self, session: Session) -> None:
-        if session.role is None:  # WSA-3
+    def _too_late(self, session: Session, *, sure: bool = False) -> None:
+        if session.role is not None or session.connection.closing is not None:
+            return
+        if not sure:
+            self._core.parts.clock.call_later(_ONCE_MORE_S, lambda: self._too_late(session, sure=True))
+        else:  # WSA-3
             session.end(Refusal("AUTH_TIMEOUT", "No AGENT_CONNECT or DASHBOARD_INIT came in time", close=4001))
 
     async def _read(self, session: Session, receive: Receive) -> int:
