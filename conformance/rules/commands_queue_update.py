@@ -43,7 +43,7 @@ def changes(t: Timeline) -> Iterator[Change]:
         steps = sorted(((s, x) for x in queue_of for s in x.known), key=lambda pair: pair[0].at)
         doubt = min([x.unsure for x in queue_of] + [t.end])
         nexts = [s.at for s, _ in steps[1:]] + [t.end]
-        for (step, task), following in zip(steps, nexts, strict=True):
+        for (step, task), following in zip(steps, nexts, strict=bool(steps)):
             until = min(following, doubt)
             if until > step.settled and step.by not in {"deletion", "stop"}:
                 yield from _watched(t, queue_of, task, step, until)

@@ -83,11 +83,16 @@ def _placed(t: Timeline, order: Order, at: float) -> Iterator[Order]:
         ):
             yield order._replace(agent=live[-1])
     elif any(
-        _gone(t, x.agent_id, x.closed.at, at) and x.back_at > order.settled
+        _gone(t, x.agent_id, x.closed.at, at) and x.back_at > order.settled and not _deleted(t, order, x.closed.at)
         for x in losses(t)
         if x.agent_id == order.agent_id
-    ) and not any(e.at < order.settled and e.ended > at for e in deletions(t, order.agent_id)):
+    ):
         yield order
+
+
+def _deleted(t: Timeline, order: Order, end: float) -> bool:
+    """Whether the agent may have been deleted since its connection ended: then it is not away, it is nobody's."""
+    return any(end < e.ended and e.at < order.settled for e in deletions(t, order.agent_id))
 
 
 def _gone(t: Timeline, agent_id: str, end: float, at: float) -> bool:
