@@ -15,6 +15,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from reference_impl.warm import CALLED_BY
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -90,7 +92,8 @@ def redis_server() -> str:
 @contextmanager
 def _node(arguments: Sequence[str]) -> Iterator[dict[str, Any]]:
     """One server process; what it says once it listens."""
-    command = [sys.executable, "-m", "reference_impl", "serve", "--port", "0", "--exit-with-stdin", *arguments]
+    program = json.loads(os.environ.get(CALLED_BY, "null")) or [sys.executable, "-m", "reference_impl"]
+    command = [*program, "serve", "--port", "0", "--exit-with-stdin", *arguments]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603 - our own program
     try:
         line = process.stdout.readline() if process.stdout else b""

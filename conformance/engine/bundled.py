@@ -56,6 +56,8 @@ async def bundled_reference(arguments: Sequence[str] = (), *, level: Any = "core
         try:
             try:
                 url = await held.start()
+                if full and hasattr(os, "fork"):
+                    await held.warm()
             except HeldError as error:
                 raise TargetError(str(error)) from None
             yield Target(
@@ -64,9 +66,9 @@ async def bundled_reference(arguments: Sequence[str] = (), *, level: Any = "core
                 jwt_secret=held.secret,
                 users=USERS,
                 level=level,
-                evidence=(*PROGRAM, "evidence", "--db", held.database),
+                evidence=(*held.program, "evidence", "--db", held.database),
                 email=ACCOUNT,
-                mail_command=(*PROGRAM, "mail", "--to", "{email}", "--outbox", str(held.outbox)),
+                mail_command=(*held.program, "mail", "--to", "{email}", "--outbox", str(held.outbox)),
                 rest_per_second=LIMIT,
                 bundled=True,
                 destructive=True,
@@ -93,6 +95,9 @@ class Reference:
         self._nodes: Process | None = None
         self._limited: Process | None = None
         self._own: Reference | None = None
+        self._warm: Process | None = None
+        self.program = PROGRAM
+        """How it is called from now on."""
         self._asked = asyncio.Lock()
         self._urls: tuple[str, ...] = ()
 
@@ -105,6 +110,18 @@ class Reference:
         self._server, facts = await self._begin("serve", "--port", str(port), *login, *common)
         self.url = str(facts["url"])
         return self.url
+
+    async def warm(self) -> None:
+        """Has what else is called of it kept ready by a process that has loaded it all. Raises `HeldError`."""
+        rehearsal = ("--db", str(self._place / "rehearsal.sqlite3"))
+        lines: list[tuple[str, ...]] = [
+            ("serve", "--port", "0", *rehearsal, "--log-level", "error", "--exit-with-stdin"),
+            ("evidence", *rehearsal),
+            ("mail", "--to", ACCOUNT, "--outbox", f"{self.outbox}.none"),
+        ]
+        words = (f"{PROGRAM[-1]}.warm", str(self._place / "warm"), PROGRAM[-1], json.dumps(lines))
+        self._warm, facts = await self._spoken(*PROGRAM[:-1], *words)
+        self.program = tuple(facts["call"])
 
     @property
     def pid(self) -> int:
@@ -137,6 +154,7 @@ class Reference:
             place = self._place / "own"
             place.mkdir(exist_ok=True)
             own = Reference(place, self._arguments, narrow=bool(self._limits), secret=self.secret)
+            own.program = self.program
             await own.start()
             self._own = own
         return self._own.url, self._own
@@ -150,14 +168,17 @@ class Reference:
 
     async def end(self) -> None:
         """Ends all of it at once: nobody needs what it holds."""
-        processes = (self._server, self._nodes, self._limited)
+        processes = (self._server, self._nodes, self._limited, self._warm)
         await asyncio.gather(*map(_kill, processes), *([self._own.end()] if self._own else []))
 
     async def _begin(self, *command: str) -> tuple[Process, dict[str, Any]]:
+        return await self._spoken(*self.program, *command, "--exit-with-stdin")
+
+    async def _spoken(self, *words: str) -> tuple[Process, dict[str, Any]]:
         """A process that prints one JSON line once it listens, and that line."""
         with self._log.open("ab") as errors:
             process = await asyncio.create_subprocess_exec(
-                *(*PROGRAM, *command, "--exit-with-stdin"),
+                *words,
                 stdin=PIPE,
                 stdout=PIPE,
                 stderr=errors,

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from asyncio.subprocess import Process
     from collections.abc import AsyncIterator, Sequence
 
-_CALL: Final = Path(__file__).with_name("call.py")
 _WITHIN_S: Final = 60
 _NOBODY: Final = "http://127.0.0.1:9"
 """Nothing listens there: a run that has loaded everything, and judges nothing."""
@@ -58,7 +57,7 @@ async def _warm(
     """The words that call it; it is as if it had been started anew, should it not get warm."""
     listening = str(place / module)
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", f"{__package__}.warm", listening, module, json.dumps(rehearsals)),
+        *(sys.executable, "-m", "reference_impl.warm", listening, module, json.dumps(rehearsals)),
         stdin=PIPE,
         stdout=PIPE,
         stderr=DEVNULL,
@@ -67,8 +66,9 @@ async def _warm(
     stack.push_async_callback(_end, process)
     assert process.stdout is not None  # noqa: S101 - asked for above
     async with asyncio.timeout(_WITHIN_S):
+        called = await process.stdout.readline()
         ready = await process.stdout.readline()
-    return (sys.executable, "-I", "-S", str(_CALL), listening) if ready else (sys.executable, "-m", module)
+    return tuple(json.loads(called)["call"]) if ready else (sys.executable, "-m", module)
 
 
 async def _end(process: Process) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from reference_impl.prove import call, warm
+from reference_impl import call, warm
 from reference_impl.prove.programs import warm_programs
 
 if TYPE_CHECKING:
@@ -43,15 +43,17 @@ def held(place: Path) -> Iterator[tuple[list[str], subprocess.Popen[str]]]:
     (place / "command.py").write_text(MODULE)
     (place / "loaded.py").write_text("times = 0")
     program = [sys.executable, "-m", warm.__name__, str(place / "s"), "command", json.dumps([["rehearse"]])]
-    paths = os.pathsep.join([str(Path(warm.__file__).parents[2]), str(place)])
+    paths = os.pathsep.join([str(Path(warm.__file__).parents[1]), str(place)])
     environment = {**os.environ, "PYTHONPATH": paths}
     with subprocess.Popen(  # noqa: S603 - our own
         program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        yield [sys.executable, "-I", "-S", call.__file__, str(place / "s")], process
+        words = json.loads(process.stdout.readline())["call"]
+        assert words == [sys.executable, "-I", "-S", call.__file__, str(place / "s")]
+        assert json.loads(process.stdout.readline()) == {"warm": True}
+        yield words, process
         process.stdin.close()
         assert process.wait(10) == 0
 

@@ -1,15 +1,19 @@
 """A command that starts in an instant: a process that has loaded what it needs, and forks for each call.
 
-    python -m reference_impl.prove.warm SOCKET MODULE REHEARSALS
+    python -m reference_impl.warm SOCKET MODULE REHEARSALS
 
 Rehearsals are command lines of `python -m MODULE`, a JSON list of lists. Each is run here once, in whole, so that a
 fork of this process has imported and read what a new one would spend seconds on. A call comes from `call.py` and is a
 process of its own: with its environment, directory and streams, and killed as soon as its caller is gone. This process
 ends with its input.
+
+It prints a JSON line at once, `{"call": [the words that call it]}`, and a second, `{"warm": true}`, after the
+rehearsals. Calls in between wait.
 """
 
 from __future__ import annotations
 
+import atexit
 import gc
 import json
 import os
@@ -19,13 +23,17 @@ import signal
 import socket
 import sys
 import threading
+import traceback
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+CALL: Final = Path(__file__).with_name("call.py")
+CALLED_BY: Final = "REFERENCE_CALLED_BY"
 _STREAMS: Final = 3
 _AT_ONCE: Final = 65536
 
@@ -180,24 +188,56 @@ def rehearse(module: str, lines: Sequence[Sequence[str]]) -> None:
     os.close(nowhere)
 
 
+def run_and_end(module: str, arguments: Sequence[str]) -> None:
+    """The same, and the end of this process.
+
+    What is done at an interpreter's exit is done, but its parts are not taken down one by one: libraries that were
+    loaded before the fork (uvloop) do not survive that.
+    """
+    code: Any = 0
+    try:
+        run(module, arguments)
+    except SystemExit as end:
+        code = end.code or 0
+        if not isinstance(code, int):
+            sys.stderr.write(f"{code}\n")
+            code = 1
+    except BaseException:  # noqa: BLE001 - told as the interpreter tells it
+        traceback.print_exc()
+        code = 1
+    threading._shutdown()  # type: ignore[attr-defined]  # noqa: SLF001 - as the interpreter does: threads come to their end
+    atexit._run_exitfuncs()  # noqa: SLF001 - likewise
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code & 0xFF)
+
+
+def _say(what: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(what) + "\n")
+    sys.stdout.flush()
+
+
 def main(place: str, module: str, rehearsals: str) -> None:
     """Rehearse, listen, and be each process that is called for."""
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(place)
+    listener.listen()
+    words = [sys.executable, "-I", "-S", str(CALL), place]
+    _say({"call": words})
     rehearse(module, json.loads(rehearsals))
     if (left := threading.active_count()) > 1:
         raise SystemExit(f"{left - 1} threads go on after the rehearsal: a fork would lack them")
     gc.collect()
     gc.freeze()
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(place)
-    listener.listen()
-    sys.stdout.write("ready\n")
-    sys.stdout.flush()
+    _say({"warm": True})
     if (wanted := Warm(listener).serve()) is None:
         return
     os.environ.clear()
     os.environ.update(wanted["environment"])
+    os.environ[CALLED_BY] = json.dumps(words)  # for what the command itself starts of its kind
     os.chdir(wanted["directory"])
-    run(module, wanted["arguments"])
+    run_and_end(module, wanted["arguments"])
 
 
 if __name__ == "__main__":
