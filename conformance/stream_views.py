@@ -159,7 +159,7 @@ class Switch:
         """Whether the dashboard looked on for long enough to say that nothing came."""
         quiet = any(n.kind == "quiet" and cause.seq < n.seq < self.before for n in t.notes)
         end = min(self.until, self.dashboard.until)
-        return end >= t.bound(cause.at, within) or (quiet and self.dashboard.closed is None)
+        return end >= t.bound(cause.at, within) or (quiet and self.dashboard.until >= t.end)
 
 
 def switches(t: Timeline) -> list[Switch]:

@@ -187,6 +187,8 @@ class Connection:
         self._timeline = timeline
         self.frames: list[Frame] = []
         self.closed: Closed | None = None
+        self.stalled: Note | None = None
+        """From when on the tester did not read: what it was told when since then, nobody can say."""
         self.remembered: dict[Any, Any] = {}
         """What views have found on it (see `remembered`)."""
 
@@ -202,8 +204,9 @@ class Connection:
 
     @cached_property
     def received(self) -> list[Frame]:
-        """Messages from the backend, those inside a BATCH among them, after the BATCH itself."""
-        return [frame for frame in self.frames if not frame.is_sent]
+        """Messages from the backend, those inside a BATCH among them, after the BATCH itself; none after a stall."""
+        last = self.stalled.seq if self.stalled else math.inf
+        return [f for f in self.frames if not f.is_sent and f.seq < last]
 
     @cached_property
     def _by_kind(self) -> dict[str, list[Frame]]:
@@ -224,7 +227,8 @@ class Connection:
     @property
     def until(self) -> float:
         """Up to when this connection was watched."""
-        return self.closed.at if self.closed else self._timeline.end
+        ends = [e.at for e in (self.closed, self.stalled) if e is not None]
+        return min(ends, default=self._timeline.end)
 
     @cached_property
     def init(self) -> Frame | None:
@@ -343,6 +347,8 @@ class Timeline:
                     found[event.connection].frames.append(event)
                 case Closed() if event.connection in found:
                     found[event.connection].closed = found[event.connection].closed or event
+                case Note(kind="stalled") if (stalled := found.get(str(event.data.get("connection")))) is not None:
+                    stalled.stalled = stalled.stalled or event
                 case _:
                     pass
         return tuple(found.values())

@@ -82,7 +82,7 @@ def test_without_time_for_a_second_look_nobody_is_accused() -> None:
 
 def test_a_backend_that_is_slow_only_in_company_conforms_and_the_report_says_so(tmp_path: Path) -> None:
     """A busy machine is told, not accused."""
-    with backend("second") as right, backend("front", "--upstream", right, "--busy-at", "6") as url:
+    with backend("second") as right, backend("front", "--upstream", right, "--busy-at", "8") as url:
         told = run(tmp_path / "busy", url, "--only", "[hps][ert]*/*", *LESS)
     assert told.failed(core=False) == set()
     assert any("came late" in late for late in told.report["late"])

@@ -389,10 +389,10 @@ class Link:
         return True
 
     def stall(self, seconds: float) -> None:
-        """Reads nothing for so long: what comes late by it is no backend's fault, and so is noted as a pause."""
+        """Reads nothing for so long; no rule asks this connection from then on."""
         if self._socket is not None and self.is_open:
             self._recorder.note("stalled", connection=self.name, seconds=seconds)
-            self._socket.stall(seconds, lambda: self._recorder.note("lag", seconds=seconds, connection=self.name))
+            self._socket.stall(seconds)
 
     async def _finish(self) -> None:
         if self._reader is not None:

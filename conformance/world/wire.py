@@ -71,13 +71,12 @@ class Wire(ClientConnection):
         line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
         self.transport.abort()
 
-    def stall(self, seconds: float, then: Callable[[], None]) -> None:
+    def stall(self, seconds: float) -> None:
         """Reads nothing for so long, then reads on."""
 
         def read_on() -> None:
             if not self.transport.is_closing():
                 self.transport.resume_reading()
-            then()
 
         self.transport.pause_reading()
         asyncio.get_running_loop().call_later(seconds, read_on)
