@@ -295,7 +295,7 @@ class Run:
                     second, cancelled = await self._played(site, case, next(self._again))
                 if cancelled:
                     raise asyncio.CancelledError
-                told = self._second_look.merge(told, second, doubts)
+                told = self._second_look.merge(told, second, doubts, case.rules)
             del self._doubtful[0]
             await self._tell(told)
 

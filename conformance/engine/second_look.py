@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from conformance.judge import judge
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from conformance.engine.events import CaseFinished
     from conformance.judge import Judgement
@@ -46,15 +46,18 @@ class SecondLook:
         """Whether it waited in vain, or ran out of time, with nothing found that explains it."""
         return not first.findings and not first.error and bool(first.unmet or first.cut)
 
-    def merge(self, first: CaseFinished, second: CaseFinished, doubts: frozenset[str]) -> CaseFinished:
-        """What is told of a case that was played twice.
+    def merge(
+        self, first: CaseFinished, second: CaseFinished, doubts: frozenset[str], own: Collection[str] = ()
+    ) -> CaseFinished:
+        """What is told of a case that was played twice; `own` are the rules that it was made for.
 
-        A rule that had no occasion in the second play said nothing there, and its findings of the first stand: what
-        comes in time is an occasion.
+        A rule that has no occasion in the second play of its own case said nothing there, and what it found in the
+        first stands. In a case made for others it had its occasion by load alone, for that made the case longer.
         """
         again = {f.rule for f in second.findings}
         self.confirmed |= again
-        gone = doubts & {j.rule for j in second.judgements if not j.findings and not j.error}
+        silent = set(own) - {j.rule for j in second.judgements if not j.error}
+        gone = doubts - again - silent
         if all(f.rule in gone | again for f in first.findings):
             return replace(second, late=_said(first, gone))
         kept = tuple(_without(j) if j.rule in gone else j for j in first.judgements)

@@ -143,11 +143,7 @@ class Front:
             self.welcome.add(token)
         client = web.WebSocketResponse(max_msg_size=0, compress=False, autoclose=False, timeout=2)
         await client.prepare(request)
-        self.open += 1
-        try:
-            await link.run(client)
-        finally:
-            self.open -= 1
+        await link.run(client)
         return client
 
 
@@ -186,11 +182,14 @@ class Link:
     async def run(self, client: web.WebSocketResponse) -> None:
         """Both directions, until one side ends; then the other ends likewise."""
         writer = asyncio.create_task(self._write(client))
+        self.front.open += 1
         try:
             while (frame := await client.receive()).type in (WSMsgType.TEXT, WSMsgType.BINARY):
                 await self._pass_on(frame)
         except ConnectionError:
             pass
+        finally:
+            self.front.open -= 1
         if writer.done() or self._reader.done():  # the backend ended it; what it said before is still on its way
             await asyncio.wait({writer}, timeout=5)
         writer.cancel()
