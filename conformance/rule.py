@@ -62,6 +62,8 @@ class Provocation:
     """Its id, where it is none of a rule's own but was generated."""
     timed: bool = False
     """It measures delays of a few hundred milliseconds: it runs when nothing else needs the machine."""
+    waits: bool = False
+    """It does next to nothing for longer than most cases take: with users of its own it keeps nobody waiting."""
     document: Mapping[str, Any] | None = field(default=None, compare=False)
     """The script that it plays, as plain data, where it was generated: saved with a failure, shrunk, played again."""
 
@@ -79,13 +81,19 @@ class Provocation:
         return f"{module}/{self.script.__name__}".replace("_", "-")
 
 
-def provocation(
-    *, alone: bool = False, needs: str = "", budget: float = 15.0, heavy: bool = False, timed: bool = False
+def provocation(  # noqa: PLR0913 - what it asks of the run, by name
+    *,
+    alone: bool = False,
+    needs: str = "",
+    budget: float = 15.0,
+    heavy: bool = False,
+    timed: bool = False,
+    waits: bool = False,
 ) -> Callable[[Script], Provocation]:
     """Turns an `async def` over a `World` into a case; plain functions in `Rule.cases` are turned by themselves."""
     asked = frozenset(needs.split())
     apart = alone or heavy or timed
-    return lambda script: Provocation(script, alone=apart, needs=asked, budget=budget, heavy=heavy, timed=timed)
+    return lambda script: Provocation(script, apart, asked, budget, heavy=heavy, timed=timed, waits=waits)
 
 
 @dataclass(frozen=True)

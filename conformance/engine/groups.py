@@ -44,6 +44,10 @@ class Groups:
         far = provocation.needs & BEYOND_USERS and not (self._bundled and provocation.document is None)
         return not provocation.alone or (self._are_several and not far)
 
+    def waits(self, cases: Iterable[Numbered]) -> list[Numbered]:
+        """The cases that go on beside all phases, with users of their own."""
+        return [n for n in cases if self._are_several and n[1].provocation.waits]
+
     def phases(self, cases: Iterable[Numbered], at_once: int) -> Iterator[tuple[list[Numbered], int]]:
         """The cases that run at the same time, and how many of them: side by side, then what measures, then the rest.
 

@@ -242,12 +242,17 @@ class Run:
                     await self._aside(site)
 
         numbered = list(enumerate(plan.cases, 1))
-        for cases, at_once in self._groups.phases(numbered, self._options.at_once):
-            waiting = iter(cases)
-            async with asyncio.TaskGroup() as workers:
-                for _ in range(min(at_once, len(cases))):
-                    workers.create_task(work(waiting))
-            await self._look_again(site)
+        patient = [] if self._options.fail_fast else self._groups.waits(numbered)
+        async with asyncio.TaskGroup() as beside:
+            for number, case in patient:
+                beside.create_task(self._case(site, case, number))
+            for cases, at_once in self._groups.phases([n for n in numbered if n not in patient], self._options.at_once):
+                waiting = iter(cases)
+                async with asyncio.TaskGroup() as workers:
+                    for _ in range(min(at_once, len(cases))):
+                        workers.create_task(work(waiting))
+                await self._look_again(site)
+        await self._look_again(site)
         if self._enough:
             self._stopped = "--fail-fast: the first failure was to end it"
 

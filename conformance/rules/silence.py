@@ -86,7 +86,7 @@ def too_early(s: Scene) -> None:
     dashboard.told_gone("a1")
 
 
-@provocation(needs="short-heartbeat", budget=90.0)
+@provocation(needs="short-heartbeat", budget=90.0, waits=True)
 async def falls_silent(world: World) -> None:
     """Two agents, one of them in ERROR, beat for a while, then say nothing more; a third one goes on."""
     user = world.user()

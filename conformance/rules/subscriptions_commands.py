@@ -215,7 +215,7 @@ async def narrow_from_the_start(world: World) -> None:
     await _look_on(world, of_all)
 
 
-@provocation(needs="commands")
+@provocation(needs="commands", budget=16.0)
 async def changing_its_mind(world: World) -> None:
     """A dashboard takes one command out of all, then all, then takes one in; each time commands go their way."""
     user = world.user()
