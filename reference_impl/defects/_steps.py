@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from reference_impl.defects._through import Knowing
 from reference_impl.domain.events import Event
 from reference_impl.live.handlers import Handler
 
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from reference_impl.live.handlers import Handle
     from reference_impl.live.session import Session
     from reference_impl.parts import Parts
+
+HELD_S: Final = 0.05
 
 
 def serving(kind: str, wrap: Callable[[Handle], Handle]) -> Callable[[Parts], Parts]:
@@ -49,6 +53,25 @@ def speaking(kind: str, wrap: Callable[[Any], Any]) -> Callable[[Parts], Parts]:
 def publishing(wrap: Callable[[Any, Parts], Any]) -> Callable[[Parts], Parts]:
     """Wrap the hub; `wrap` gets the hub and the parts."""
     return lambda parts: replace(parts, hub=wrap(parts.hub, parts))
+
+
+def overtaking(kind: str) -> Callable[[Parts], Parts]:
+    """Hold up every second event of a type about the same thing, so that the next one overtakes it."""
+
+    class Overtaking(Knowing):
+        def __init__(self, *facts: Any) -> None:
+            super().__init__(*facts)
+            self.told: Counter[str] = Counter()
+
+        def publish(self, event: Event) -> int:
+            if event.type == kind:
+                self.told[event.subject] += 1
+                if self.told[event.subject] % 2:
+                    self.parts.clock.call_later(HELD_S, lambda: self.inner.publish(event))
+                    return int(self.inner.audience(event.user_id))
+            return int(self.inner.publish(event))
+
+    return publishing(Overtaking)
 
 
 def working(wrap: Callable[[Any, Parts], Any]) -> Callable[[Parts], Parts]:
