@@ -145,11 +145,12 @@ def _passed_on(order: Order, t: Timeline) -> Iterator[Finding]:
 
 
 def asked(t: Timeline, reason: object) -> int:
-    """How often the same was said to anybody."""
+    """How often the same was said to anybody; an emergency stop tells every agent with its own reason."""
+    stops = [f for d in t.dashboards for f in d.sent if f.type == "EMERGENCY_STOP" and reason_of(f) == reason]
     same = [s for s in controls(t) if s.sent.payload.get("reason") == reason]
     same_rest = [e for e in t.exchanges if isinstance(e.request, dict) and e.request.get("reason") == reason]
-    bare = [e for e in t.exchanges if reason is None and e.operation in ACTIONS]
-    return len(same) + len(same_rest) + len(bare)
+    bare = [e for e in t.exchanges if reason is None and e.operation in {*ACTIONS, "emergencyStop"}]
+    return len(stops) + len(same) + len(same_rest) + len(bare)
 
 
 def reason_of(frame: Frame) -> object:
@@ -192,6 +193,15 @@ def to_all(s: Scene) -> None:
     accepts(dashboard, tells(dashboard, reason="Only the first"))
     for agent in agents:
         agent.gets("AGENT_CONTROL", {"action": "STOP", "reason": "Only the first"})
+    s.wait(2)
+
+
+def with_an_emergency(s: Scene) -> None:
+    agent, dashboard = s.agent("a1"), s.dashboard()
+    accepts(dashboard, tells(dashboard, reason="enough"))
+    agent.gets("AGENT_CONTROL", {"agentId": "a1", "action": "STOP", "reason": "enough"})
+    dashboard.sends("EMERGENCY_STOP", {"reason": "enough"})
+    agent.gets("AGENT_CONTROL", {"agentId": "a1", "action": "STOP", "reason": "enough"})
     s.wait(2)
 
 
@@ -288,7 +298,7 @@ RULES = (
         judges="AGENT_CONTROL reaches its agent once, as it was said, and no other; AGENT_OFFLINE if that is away.",
         when=by_dashboards,
         check=obeyed,
-        good=(each_action,),
+        good=(each_action, with_an_emergency),
         bad=(swallowed, another_action, to_all, told_twice, to_one_that_is_away),
         cases=(told_by_a_dashboard,),
     ),
