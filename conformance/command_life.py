@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from conformance import reading
 from conformance.command_orders import Order, accepted, orders
 from conformance.command_views import about, deliveries, stops, told
+from conformance.timeline import Frame
 from conformance.views import RESTART, Loss, losses
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conformance.timeline import Connection, Event, Frame, Timeline
+    from conformance.timeline import Connection, Event, Timeline
 
 TERMINAL = frozenset({"COMPLETED", "FAILED", "CANCELLED"})
 STATUS = "to-dashboard.COMMAND_STATUS"
@@ -152,15 +153,17 @@ def _live(t: Timeline, task: Task) -> None:
     """Works out the steps of a task from its inputs."""
     order = task.order
     task.steps.append(Step("QUEUED", order.cause, order.cause.at, order.settled, "order"))
-    last = order.cause.at  # what is accepted of a command comes after it
+    last = order.cause.at  # what is accepted of a command comes after it; what is said of all may come before
     same = ""
+    asked_on = order.cause.connection if isinstance(order.cause, Frame) else ""
     due: list[Step] = []
     for i in _inputs(t, task):
         _pass(t, task, due, i.at)
         now = task.steps[-1].status
         if i.by in {"loss", "restart"} and now == "QUEUED":
             continue
-        overlaps = i.at < last and i.connection != same
+        races = i.by in {"stop", "deletion"} and i.at < order.settled and i.connection != asked_on
+        overlaps = races or (i.at < last and i.connection != same)
         if i.at >= task.unsure or (now in TERMINAL and not overlaps):
             break
         if i.settled is None or overlaps:

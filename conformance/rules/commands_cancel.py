@@ -8,7 +8,20 @@ from typing import TYPE_CHECKING, NamedTuple
 from conformance import reading
 from conformance.command_life import TERMINAL, task_of
 from conformance.command_orders import accepted, orders
-from conformance.command_scene import ONE, TWO, acks, asks, cancels, cancels_over_rest, completes, creates, takes, told
+from conformance.command_scene import (
+    CONTENT,
+    ONE,
+    TWO,
+    accepts,
+    acks,
+    asks,
+    cancels,
+    cancels_over_rest,
+    completes,
+    creates,
+    takes,
+    told,
+)
 from conformance.dialogue import Said, is_valid, refusal, said
 from conformance.resources import follows_schema
 from conformance.rest_views import is_failure, judged
@@ -190,6 +203,20 @@ def refused_just_before_a_restart(s: Scene) -> None:
     s.note("restarted")
 
 
+def asked_for_while_all_is_stopped(s: Scene) -> None:
+    s.agent("a1")
+    asking, stopping = s.dashboard(), s.dashboard()
+    request = {"commandId": ONE, "agentId": "a1", "content": CONTENT, "type": "NATURAL"}
+    sent = asking.sends("COMMAND_REQUEST", request)
+    accepts(stopping, stopping.sends("EMERGENCY_STOP", {}))
+    accepts(asking, sent, commandId=ONE)
+    asks(asking, TWO)
+    for command in (ONE, TWO):
+        cancels(asking, command)
+        told(asking, "CANCELLED", command)
+    s.wait(2)
+
+
 def cancel_refused(s: Scene) -> None:
     s.agent("a1")
     dashboard = s.dashboard()
@@ -317,7 +344,7 @@ RULES = (
         judges="COMMAND_CANCEL is answered by ACK, and by INVALID_STATE once the command has ended.",
         when=own_cancels,
         check=cancel_answered,
-        good=(cancelled_in_each_state, while_it_waits, refused_just_before_a_restart),
+        good=(cancelled_in_each_state, while_it_waits, refused_just_before_a_restart, asked_for_while_all_is_stopped),
         bad=(cancel_refused, cancelled_after_the_end),
         cases=(cancelled_at_each_stage,),
     ),
