@@ -203,7 +203,7 @@ def _views(t: Timeline, agent: Connection, span: Span) -> Iterator[View]:
 def _folded(t: Timeline, dashboard: Connection, agent: Connection, until: float) -> View | None:
     """The agent after a dashboard's snapshot and every event up to a moment; None when it was not there all along."""
     base = next((f for f in reversed(dashboard.snapshots) if f.at < until), None)
-    if base is None or dashboard.until < until:
+    if base is None or any(e is not None and e.at < until for e in (dashboard.closed, dashboard.stalled)):
         return None
     state: dict[str, Any] = {}
     where: Frame = base

@@ -159,7 +159,8 @@ class Switch:
         """Whether the dashboard looked on for long enough to say that nothing came."""
         quiet = any(n.kind == "quiet" and cause.seq < n.seq < self.before for n in t.notes)
         end = min(self.until, self.dashboard.until)
-        return end >= t.bound(cause.at, within) or (quiet and self.dashboard.until >= t.end)
+        stays = self.dashboard.closed is None and self.dashboard.stalled is None
+        return end >= t.bound(cause.at, within) or (quiet and stays)
 
 
 def switches(t: Timeline) -> list[Switch]:

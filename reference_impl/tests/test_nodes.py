@@ -208,8 +208,9 @@ async def test_dead_nodes_timers_are_taken_over(database: str, bus_url: str, mon
     async with node(database, bus_url, "a") as a, elsewhere(database, bus_url, a.parts) as (process, b):
         dashboard = await a.dashboard()
         names = ("b1", "b2", "b3")
+        before = []
         for name in names:
-            agent = await b.agent(name)
+            before.append(agent := await b.agent(name))
             limit = {"timeLimitMs": 4000}
             wish = {"content": "Look", "type": "NATURAL", "targetAgents": [name], "executionConstraints": limit}
             command = (await a.rest("POST", "/commands", json=wish))[1]["data"]["id"]
@@ -217,6 +218,11 @@ async def test_dead_nodes_timers_are_taken_over(database: str, bus_url: str, mon
             await agent.ask("COMMAND_ACK", {"commandId": command, "agentId": name, "status": "EXECUTING"})
         for name in names:
             await a.agent(name)
+        for agent in before:
+            assert (await agent.ended())[0] == 4008
+        assert (await b.rest("PATCH", "/agents/b1", json={"name": "Still"}))[
+            0
+        ] == 200  # whoever dies in a turn leaves gaps
         process.kill()
         for _ in names:
             while (told := (await dashboard.until("COMMAND_STATUS"))["payload"])["status"] != "FAILED":
