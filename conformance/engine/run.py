@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import math
 import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from conformance.engine.bench import Bench
+from conformance.engine.clean_up import clean_up
 from conformance.engine.conclude import Ledger, conclude
 from conformance.engine.events import CaseFinished, CaseStarted, PlanMade, RunEvent, RunFinished
 from conformance.engine.groups import Groups
+from conformance.engine.offers import offers_of
 from conformance.engine.plan import PREFLIGHT, Case, Plan, make_plan
 from conformance.engine.preflight import Stop, preflight
 from conformance.engine.second_look import SecondLook, undecided
 from conformance.engine.shrinking import MOST, Played, Shrinker
-from conformance.judge import judge_all
-from conformance.reached import reached
 from conformance.rule import Provocation
 from conformance.sequences.cases import provocation_of
 from conformance.timeline import Note
@@ -36,27 +36,16 @@ if TYPE_CHECKING:
     from conformance.judge import Judgement
     from conformance.rule import Finding, Rule
     from conformance.target import Target
-    from conformance.timeline import Timeline
 
 AT_ONCE = 12
-SHORT = 5.0
-"""Seconds up to which a time-out of the backend's is waited for in every full run."""
-NARROW = 100
-"""Commands up to which an agent's queue is filled in every full run."""
-PATIENT = 120.0
-"""Seconds a run must be given before it waits out what the contract allows a minute for."""
 LAST_LOOK = 3.0
 """Seconds for a last look at what a case leaves behind; it is cut short rather than waited for."""
-JUDGING = 20.0
-"""Seconds that judging one case may take."""
 SHRINKING = 30.0
 """Seconds that shrinking one failure may take."""
 AGAIN = 500_000
 """The numbers of worlds in which a case is played a second time begin here: their agents are like nobody else's."""
 SHRUNK = 1_000_000
 """The numbers of worlds that play what is being shrunk begin here: their agents are like nobody else's."""
-GRACE = 2.0
-"""Seconds for what is still to be judged when a run is ended."""
 LOOKS = 3
 """How often a generated case is played again before it is believed that it only came late."""
 TICK = 0.05
@@ -100,8 +89,7 @@ class Run:
         self._events: asyncio.Queue[RunEvent | None] = asyncio.Queue()
         self._worlds: set[World] = set()
         self._stopped = ""
-        self._judge_until = math.inf
-        self._bench = asyncio.Lock()
+        self._bench = Bench()
         self._task: asyncio.Task[None] | None = None
         self._keyring = Keyring(self._target)
         self._groups = Groups(self._keyring.groups, bundled=target.bundled)
@@ -126,37 +114,12 @@ class Run:
             self._contract,
             self._target,
             level=self._options.level,
-            offers=self._offers(),
+            offers=offers_of(self._target, self._keyring, self._contract, self._options.max_time),
             only=self._options.only,
             select=self._options.select,
             generated=self._options.generated,
             beside=self._options.beside,
         )
-
-    def _offers(self) -> frozenset[str]:
-        target = self._target
-        offers = {
-            "signing-key": self._keyring.can_sign,
-            "second-user": len(self._keyring.users) > 1,
-            "third-user": len(self._keyring.users) > 2,  # noqa: PLR2004 - three
-            "short-init-timeout": target.init_timeout <= SHORT,
-            "short-heartbeat": target.heartbeat_interval <= SHORT,
-            "short-cancel-grace": target.cancel_grace <= SHORT,
-            "short-queue": target.queue_room <= NARROW,
-            "destructive": target.destructive,
-            "restart": target.can_restart,
-            "kill": target.can_kill,
-            "second-node": target.has_nodes,
-            "faults": target.is_loopback or target.destructive,
-            "load": target.is_loopback,
-            "patience": self._options.max_time >= PATIENT,
-            "evidence": bool(target.evidence),
-            "account": bool(target.email),
-            "mail": bool(target.email and target.mail_command),
-            "rest-limit": target.is_loopback and target.rest_per_second > 0,
-        }
-        promised = {c.capability for c in self._contract.clauses.values() if c.capability} - set(target.withheld)
-        return frozenset(name for name, offered in offers.items() if offered) | promised
 
     def stop(self, why: str = "interrupted") -> None:
         """Ends the run as soon as possible; what was done is judged and reported."""
@@ -226,7 +189,7 @@ class Run:
             finally:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(5):
-                        await _clean_up(site)
+                        await clean_up(site)
 
     async def _side_by_side(self, site: Site, plan: Plan) -> None:
         most = 1 if self._options.fail_fast else MOST
@@ -342,7 +305,7 @@ class Run:
             halted = True  # there is no backend to judge: nothing that was seen speaks for or against one
         except asyncio.CancelledError:
             cut, cancelled = self._stopped or "interrupted", True
-            self._hurry()
+            self._bench.hurry()
         except Exception as broken:  # noqa: BLE001 - a broken script is reported as ours and ends nobody else's case
             error = _said(broken)
         finally:
@@ -351,7 +314,7 @@ class Run:
         judgements: tuple[Judgement, ...] = ()
         if not halted:
             rules = [self._rules[r] for r in case.rules] if heavy else list(self._rules.values())
-            judgements, unfinished, interrupted = await self._judged(timeline, rules)
+            judgements, unfinished, interrupted = await self._bench.judged(timeline, rules)
             cancelled = cancelled or interrupted
             cut = cut or unfinished
         unmet = tuple(f"{n.data['waited_for']} on {n.data['connection']}" for n in timeline.notes if n.kind == "unmet")
@@ -370,44 +333,6 @@ class Run:
                 await world.close()
         return finished, cancelled
 
-    async def _judged(self, timeline: Timeline, rules: Iterable[Rule]) -> tuple[tuple[Judgement, ...], str, bool]:
-        """What the rules say; why they did not come to an end, if so; whether the run was ended meanwhile.
-
-        They are asked in a thread, for a timeline can be long and the run's time goes on; for one case after the other,
-        since several threads would only keep the one that talks to the backend from its turn.
-        """
-        clock = time.monotonic
-        end = math.inf
-
-        def is_over() -> bool:
-            return clock() > min(end, self._judge_until)
-
-        def judged() -> list[Judgement]:
-            found = judge_all(rules, timeline, is_over)
-            if not is_over():
-                reached(timeline)  # remembered, so that the end of the run need not wait for it
-            return found
-
-        async def in_turn() -> list[Judgement]:
-            nonlocal end
-            async with self._bench:
-                end = clock() + JUDGING
-                return await asyncio.to_thread(judged)
-
-        judging = asyncio.create_task(in_turn())
-        interrupted = False
-        while not judging.done() and clock() < min(end, self._judge_until) + GRACE:
-            try:
-                await asyncio.wait({judging}, timeout=min(min(end, self._judge_until) + GRACE - clock(), GRACE))
-            except asyncio.CancelledError:
-                interrupted = True
-                self._hurry()
-        if not judging.done():
-            judging.cancel()  # the next may begin
-            return (), "judging it took too long", interrupted
-        unfinished = "judging it took too long" if is_over() else ""
-        return tuple(judging.result()), unfinished, interrupted
-
     def _player(self, site: Site) -> Callable[[Mapping[str, Any], str], Awaitable[Played]]:
         """Plays a script in a world of its own, and judges it."""
         numbers = itertools.count(SHRUNK)
@@ -421,7 +346,7 @@ class Run:
                     async with asyncio.timeout(provocation.budget):
                         await provocation.script(world)
                 timeline = world.timeline()
-                judgements, _, _ = await self._judged(timeline, self._rules.values())
+                judgements, _, _ = await self._bench.judged(timeline, self._rules.values())
             finally:
                 self._worlds.discard(world)
                 await world.close()
@@ -431,10 +356,6 @@ class Run:
 
     def _counts(self, finding: Finding) -> bool:
         return any(self._contract.clauses[clause].counts_at(self._options.level) for clause in finding.clauses)
-
-    def _hurry(self) -> None:
-        """The run is to end: what is left to judge has only a little time."""
-        self._judge_until = min(self._judge_until, time.monotonic() + GRACE)
 
     async def _watch_lag(self) -> None:
         """Notes on every open timeline when the tester itself paused, so that no backend answers for it."""
@@ -453,19 +374,3 @@ def _said(error: BaseException) -> str:
         trace = trace.tb_next
     place = f" at {trace.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{trace.tb_lineno}" if trace else ""
     return f"{type(error).__name__}{place}: {error}"
-
-
-async def _clean_up(site: Site) -> None:
-    """Removes what this run made; a backend that cannot is left as it is, and so is one that ends with the run."""
-    if site.target.bundled:
-        return
-    gate = asyncio.Semaphore(8)
-
-    async def remove(user: str, node: str, path: str) -> None:
-        world = World(site, "clean-up", users=(user,))
-        async with gate:
-            await world.user(0, node).rest.delete(path)
-
-    agents = [(*place, f"/agents/{agent}") for place, made in site.made.items() for agent in made]
-    others = [(user, "", path) for user, paths in site.written.items() for path in paths]
-    await asyncio.gather(*(remove(*one) for one in agents + others))

@@ -202,7 +202,7 @@ class Page:
             for problem in self._facts.problems:
                 yield from self._wrapped(problem, "  ")
         if self._facts.late:
-            yield from self._heading("Late beside other cases, in time alone: a busy machine, no breach")
+            yield from self._heading("Late or not seen beside other cases, in time alone: a busy machine, no breach")
             for late in self._facts.late:
                 yield from self._wrapped(late, "  ")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 from conformance.dialogue import ANSWER_SECONDS, OWN_ANSWER, Said, ended_over, is_valid, said
@@ -180,18 +179,19 @@ async def errors_and_subscriptions_without_ids(world: World) -> None:
     """AGENT_ERROR, then DASHBOARD_SUBSCRIBE, each whole, without id, without timestamp, without both."""
     user = world.user()
     dashboard, agent = await user.dashboard(), await user.agent()
+    patience = ANSWER_SECONDS + world.site.terms.slack + 0.3
     for number, lacking in enumerate(LACKING):
         fault = _fault(f"Disk nearly full ({number})", agent.id)
         sent = await agent.link.send("AGENT_ERROR", fault, **lacking)
-        acked = await agent.link.answer(sent, within=ANSWER_SECONDS, expected=False)
-        told = await dashboard.sees("AGENT_ERROR", agent, since=sent.seq, message=fault["message"], expected=False)
+        acked = await agent.link.answer(sent, within=patience, expected=False)
+        says = fault["message"]
+        told = await dashboard.sees("AGENT_ERROR", agent, since=sent.seq, within=patience, message=says, expected=False)
         if not (acked and told):
             break
     for lacking in LACKING:
         ask = await dashboard.link.send("DASHBOARD_SUBSCRIBE", {"type": "agent", "all": True}, **lacking)
-        if not await dashboard.link.answer(ask, within=ANSWER_SECONDS, expected=False):
+        if not await dashboard.link.answer(ask, within=patience, expected=False):
             break
-    await asyncio.sleep(0 if acked and told else 0.5 + world.site.terms.slack)
 
 
 async def _speak(world: World, dashboard_channel: str, agent_channel: str) -> None:

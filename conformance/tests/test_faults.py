@@ -20,7 +20,9 @@ from conformance.sequences.model import Cast, Model, Move
 from conformance.sequences.play import play
 from conformance.sequences.script import each_step, first_error
 from conformance.target import Target
+from conformance.tests.backends.launch import backend
 from conformance.tests.running import reference, run
+from conformance.tests.test_runs import LESS
 from conformance.timeline import Closed, Frame, Note
 from conformance.world.credentials import Keyring
 from conformance.world.site import Site
@@ -291,3 +293,17 @@ def test_a_script_with_faults_tells_right_from_wrong(defect: str, clause: str, t
         told = run(tmp_path / "run", url, *only)
     assert told.failed(core=False) >= ({clause} if clause else set()), told.out
     assert bool(told.failed(core=False)) == bool(clause), told.out
+
+
+def test_a_backend_that_serves_what_comes_late_is_red_and_one_that_is_only_different_is_not(tmp_path: Path) -> None:
+    """CON-4: who was replaced must not speak for the agent; ids, fields and delays of one's own are no breach."""
+    only = ("--level", "full", "--only", "connection.late-changes-nothing", *LESS)
+    with backend("second") as right:
+        with backend("front", "--upstream", right, "--serve-late", "--delay-ms", "0") as url:
+            wrong = run(tmp_path / "wrong", url, *only)
+        with backend("front", "--upstream", right) as url:
+            other = run(tmp_path / "other", url, *only)
+    assert {f["rule"] for f in wrong.found("CON-4")} == {"connection.late-changes-nothing"}
+    assert wrong.failed(core=False) <= {"CON-4", "ACK-1"}  # the answer to what is late goes to the new connection
+    assert other.failed(core=False) == set()
+    assert other.report["clauses"]["CON-4"]["outcome"] == "passed"

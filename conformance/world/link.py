@@ -380,13 +380,11 @@ class Link:
         """What a silent peer had still to say, whatever has become of its connection; says whether it left."""
         if self._socket is None:
             return False
-        self._count += 1
-        message = {"type": kind, "id": f"{self.name}.{self._count}", "timestamp": _now(), "payload": payload}
+        message = self._message(kind, payload)
         text = orjson.dumps(message).decode()
-        if not self._socket.write_past(text):
-            return False
-        self._recorder.add(Frame, connection=self.name, direction="to_server", text=text[:2000], value=message)
-        return True
+        if left := self._socket.write_past(text):
+            self._sent(text, message)
+        return left
 
     def stall(self, seconds: float) -> None:
         """Reads nothing for so long; no rule asks this connection from then on."""

@@ -83,13 +83,13 @@ class PlainEngine:
             with connection.begin():
                 yield _Changing(connection)
         finally:
-            _end(connection)
+            end(connection)
 
     async def dispose(self) -> None:
         """Close every connection."""
         self._threads.shutdown()
         while self._opened:
-            _end(self._opened.pop())
+            end(self._opened.pop())
         self._here, self._mine = None, threading.local()
         self._threads = ThreadPoolExecutor(_READERS, "reader")
 
@@ -116,6 +116,7 @@ class _Changing:
         return change(self._connection, *given)
 
 
-def _end(connection: Connection) -> None:
+def end(connection: Connection) -> None:
+    """Close a connection and what held it."""
     connection.close()
     connection.engine.dispose()

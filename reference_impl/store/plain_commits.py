@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy.exc import OperationalError
 
 from reference_impl.store.group_commit import GroupCommit
-from reference_impl.store.plain import plain_connection
+from reference_impl.store.plain import end, plain_connection
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
@@ -75,7 +75,7 @@ class PlainCommits(GroupCommit):
         """Copy what is committed from the log into the database, without holding up any writer or reader."""
         connection = plain_connection(self._engine)
         _pragma(connection, "wal_checkpoint(PASSIVE)")
-        _end(connection)
+        end(connection)
 
     async def close(self) -> None:
         """Stop the task, then the thread once it has done what it was given."""
@@ -84,7 +84,7 @@ class PlainCommits(GroupCommit):
             await asyncio.wait([self._copying])
         self._thread.shutdown()
         if self._connection is not None:
-            _end(self._connection)
+            end(self._connection)
             self._connection = None
 
 
@@ -113,8 +113,3 @@ def _pragma(connection: Connection, pragma: str) -> None:
     """Say it past SQLAlchemy, which would begin a transaction."""
     raw: Any = connection.connection.driver_connection
     raw.execute(f"PRAGMA {pragma}").fetchall()
-
-
-def _end(connection: Connection) -> None:
-    connection.close()
-    connection.engine.dispose()

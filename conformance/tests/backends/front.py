@@ -31,6 +31,7 @@ HOP = frozenset(
 SOCKET_HEADERS = ("authorization", "origin", "x-api-version", "cookie")
 EVENTS = frozenset({"AGENT_STATUS", "AGENT_DISCONNECT", "AGENT_ERROR", "QUEUE_UPDATE"})
 REFUSALS = (4001, 4002)
+REPLACED = 4008
 BUSY_S = 1.6
 HELD = 2_000  # messages on their way to one slow client; beyond it the backend feels the pressure (TRM-5)
 
@@ -42,6 +43,7 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--delay-ms", type=float, default=60, help="how much later everything comes")
     parser.add_argument("--auth-wait-ms", type=float, default=150, help="how long a new token's socket may be refused")
     parser.add_argument("--busy-at", type=int, default=0, help="sockets open at which everything comes 1.6 s late")
+    parser.add_argument("--serve-late", action="store_true", help="what comes late on a replaced one counts (CON-4)")
     parser.add_argument("--keep-ids", action="store_true", help="do not rewrite agent ids")
     parser.add_argument("--keep-should", action="store_true", help="do not strip SHOULD fields")
     parser.add_argument("--strip-activity", action="store_true", help="strip activityState too (breaks CMD-10)")
@@ -56,6 +58,9 @@ class Front:
         self.usual = chosen.delay_ms / 1000
         self.busy_at = chosen.busy_at or math.inf
         self.open = 0
+        self.serve_late: bool = chosen.serve_late
+        self.speakers: dict[str, Link] = {}
+        """Agent → the newest socket on which it announced itself."""
         self.wait = chosen.auth_wait_ms / 1000
         self.keep_should: bool = chosen.keep_should
         self.rewrite = Rewrite(chosen.keep_ids, chosen.keep_should, chosen.strip_activity)
@@ -169,6 +174,7 @@ class Link:
         self._first = asyncio.Event()
         self._next: Item | None = None
         self._turn = 0
+        self._agent = ""
         self._reader = asyncio.create_task(self._read())
 
     async def refused(self, within: float) -> bool:
@@ -264,10 +270,21 @@ class Link:
             return
         message = _parsed(frame.data)
         mapped = self.front.rewrite.client_message(message)
-        await self.upstream.send_str(frame.data if mapped == message else json.dumps(mapped))
+        speaker = self._speaker(mapped)
+        await speaker.upstream.send_str(frame.data if mapped == message else json.dumps(mapped))
+
+    def _speaker(self, message: Any) -> Link:
+        """On whose line it goes: one's own, but for what comes late on one that was replaced, where that is served."""
+        if isinstance(message, dict) and message.get("type") == "AGENT_CONNECT":
+            self._agent = str(message.get("payload", {}).get("agentId"))
+            self.front.speakers[self._agent] = self
+        late = self.front.serve_late and self._reader.done()
+        return self.front.speakers.get(self._agent, self) if late else self
 
     async def _end_client(self, client: web.WebSocketResponse, code: int) -> None:
-        if code == 1006 and client._req is not None and client._req.transport is not None:
+        if code == REPLACED and self.front.serve_late and client._writer is not None:
+            await client._writer.close(code)  # it goes on reading
+        elif code == 1006 and client._req is not None and client._req.transport is not None:
             client._req.transport.abort()
         else:
             await client.close(code=code)
