@@ -6,6 +6,7 @@ Made from the OpenAPI document, for each clause; the list of agents and terminal
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -109,18 +110,18 @@ def _repeated(operation: Operation) -> Callable[[Timeline], Iterator[Looks]]:
     return when
 
 
-def cut_rightly(seen: Looks, _t: Timeline) -> Iterator[Finding]:
-    """The rows that stand there in the whole list, and the number of all of it."""
+def cut_rightly(clause: str, seen: Looks, _t: Timeline) -> Iterator[Finding]:
+    """The rows that stand there in the whole list, and the number of all of it; only more than all is isolation's."""
     page, top = seen.looks[-1]
     if all(p.ids != t.ids[p.offset : p.offset + p.limit] for p, t in seen.looks):
         says = "limit and offset do not cut the list: pages repeat rows or lose them"
         right = top.ids[page.offset : page.offset + page.limit][:3]
         wanted = f"from row {page.offset} of the whole list, {page.limit} at most: {right or 'none'}"
-        yield Finding(says, page.e, "/data", wanted, page.ids[:3] or "none", (top.e,))
+        yield Finding(says, page.e, "/data", wanted, page.ids[:3] or "none", (top.e,), clauses=(clause,))
     if all(p.total != len(t.ids) for p, t in seen.looks):
         says = "pagination.total is not the number of all that match"
         more = isinstance(page.total, int) and page.total > len(top.ids)
-        clauses = ("ISO-2",) if more else ()  # whose are the others?
+        clauses = ("ISO-2" if more else clause,)  # whose are the others?
         yield Finding(says, page.e, "/pagination/total", f"{len(top.ids)}", page.total, (top.e,), clauses=clauses)
 
 
@@ -221,7 +222,7 @@ def _rules(operation: Operation) -> Iterator[Rule]:
         clauses=(operation.clause, "ISO-2"),
         judges=f"Pages of {kind} are the parts of the whole list, and the total is the number of all of it.",
         when=_repeated(operation),
-        check=cut_rightly,
+        check=partial(cut_rightly, operation.clause),
         good=(ex["cut_as_asked"], ex["one_came_between"]),
         bad=(ex["never_cut"], ex["counts_the_page"], ex["counts_others_too"]),
         cases=(page_by_page,),
