@@ -59,7 +59,8 @@ class Coverage:
     contract: Contract
     withheld: frozenset[str] = frozenset()
     seen: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
-    """Kind → what was reached of it, how often; of keywords that the tester puts to a backend, `kept` and `broken`."""
+    """Kind → what was reached of it, on how many timelines; of keywords that the tester puts to a backend, `kept` and
+    `broken`."""
 
     def take(self, t: Timeline) -> None:
         """Everything on a timeline."""

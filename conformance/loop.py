@@ -1,8 +1,13 @@
-"""Runs the command line's event loop: uvloop's where it is installed, for a run is mostly sockets."""
+"""Runs the command line's event loop: uvloop's where it is installed, for a run is mostly sockets.
+
+A run keeps all that it records until it ends: looking for garbage in that, again and again, would hold up the reading
+of sockets for a third of a second each time.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import gc
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
@@ -14,9 +19,16 @@ with suppress(ImportError):  # Windows has none
     from uvloop import new_event_loop as new_loop
 
 T = TypeVar("T")
+SELDOM = (50_000, 50, 1_000)
+"""When garbage is looked for: among what is new, as usual; among all there is, hardly ever."""
 
 
 def run(main: Coroutine[object, object, T]) -> T:
     """What a coroutine gives."""
-    with asyncio.Runner(loop_factory=new_loop) as runner:
-        return runner.run(main)
+    before = gc.get_threshold()
+    gc.set_threshold(*SELDOM)
+    try:
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            return runner.run(main)
+    finally:
+        gc.set_threshold(*before)

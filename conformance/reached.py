@@ -21,19 +21,19 @@ if TYPE_CHECKING:
     from conformance.timeline import Connection, Exchange, Timeline
 
 TOO_MANY = 429
-MOST = 100
-"""Messages of one type that are looked at in one timeline, of those that the backend sends: they are alike."""
+MOST = 20
+"""Messages or answers of one kind that are looked at in one timeline, of what the backend gives: they are alike."""
 MOST_SENT = 500
 """The same of those that the tester sends; a generated case sends fewer, and each is another."""
 
 
 @remembered
 def reached(t: Timeline) -> Iterator[tuple[str, str]]:
-    """Kind and name of everything that a timeline reaches, as often as it does.
+    """Kind and name of everything that a timeline reaches, each once.
 
     Of keywords that the tester puts to a backend there are two kinds: `kept` and `broken`.
     """
-    yield from _Reader(t.contract).reached(t)
+    yield from dict.fromkeys(_Reader(t.contract).reached(t))
 
 
 @lru_cache(maxsize=1024)
@@ -60,18 +60,18 @@ class _Reader:
 
     def __init__(self, contract: Contract) -> None:
         self._contract = contract
+        self._looked_at: Counter[str] = Counter()
 
     def reached(self, t: Timeline) -> Iterator[tuple[str, str]]:
-        """Everything on a timeline."""
+        """Everything on a timeline, as often as it comes."""
         for e in t.exchanges:
             operation = self._contract.operations.get(e.operation or "")
             if operation is not None and e.status:
                 yield "operations", operation.id
                 yield "answers", f"{operation.id} {e.status}"
                 yield from self._exchanged(e, operation)
-        looked_at: Counter[str] = Counter()
         for connection in t.connections:
-            yield from self._said(connection, looked_at)
+            yield from self._said(connection)
         yield from (("transitions", name) for name in transitions(t))
 
     def _exchanged(self, e: Exchange, operation: Operation) -> Iterator[tuple[str, str]]:
@@ -85,7 +85,7 @@ class _Reader:
             shape = Shape(f"{operation.id} ?{name}", operation.query[name], is_sent=True)
             yield from self._put(shape, self._typed(shape, e.query[name]))
 
-    def _said(self, connection: Connection, looked_at: Counter[str]) -> Iterator[tuple[str, str]]:
+    def _said(self, connection: Connection) -> Iterator[tuple[str, str]]:
         for frame in connection.frames:
             side = f"{'from' if frame.is_sent else 'to'}-{connection.role}"
             if (message := self._contract.message(side, frame.type)) is None:
@@ -93,14 +93,12 @@ class _Reader:
             yield "messages", message.key
             if frame.is_sent or not current(connection):
                 continue
-            looked_at[message.key] += 1
-            if looked_at[message.key] <= MOST:
-                yield from self._came(Shape(message.key, message.schema, is_sent=False), _payload(frame.value))
+            yield from self._came(Shape(message.key, message.schema, is_sent=False), _payload(frame.value))
         for s in said_on(connection) if current(connection) and connection.credential == VALID else ():
             message = self._contract.message(f"from-{connection.role}", s.sent.type)
             if message is not None and (s.answers or message.answer is None):
-                looked_at[message.key] += 1
-                if looked_at[message.key] > MOST_SENT:
+                self._looked_at[message.key] += 1
+                if self._looked_at[message.key] > MOST_SENT:
                     continue
                 yield from self._put(Shape(message.key, message.schema, is_sent=True), _payload(s.sent.value))
 
@@ -118,7 +116,8 @@ class _Reader:
 
     def _came(self, shape: Shape, value: Any) -> Iterator[tuple[str, str]]:
         """A value that the backend sent."""
-        if value is not MISSING:
+        self._looked_at[shape.owner] += 1
+        if value is not MISSING and self._looked_at[shape.owner] <= MOST:
             yield from (("fields", f"{shape.owner} {pointer}") for pointer, _ in placed(value))
             yield from (("kept", name) for name in self._held(shape, value))
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+SLACK = 0.25
+"""Seconds for the tester's own delays; more is for a backend that is far away."""
+
 
 @dataclass(frozen=True, slots=True)
 class Terms:
     """What holds for this target beside the contract: tolerances of the tester, promises of the profile. Seconds."""
 
-    slack: float = 0.25
+    slack: float = SLACK
     """Added to every time bound, for the tester's own delays."""
     clock_tolerance: float = 60.0
     """UNIT-1: how far the backend's clock may be from the tester's."""

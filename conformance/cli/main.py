@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -229,7 +230,10 @@ def _place(error: Exception) -> str:
 
 def main() -> None:
     """The entry point."""
-    app()
+    try:
+        app()
+    finally:
+        gc.freeze()  # a process that ends need not look for garbage once more
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from conformance.launch import HeldError
-from conformance.room import open_files
+from conformance.room import open_files, quick_place
 from conformance.target import Target, TargetError
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ PROGRAM = (sys.executable, "-m", "reference_impl")
 async def bundled_reference(arguments: Sequence[str] = (), *, level: Any = "core") -> AsyncIterator[Target]:
     """The reference on a free port, with a database and a secret of its own, ended with the context."""
     open_files()  # a process that is started may open as many as this one
-    with tempfile.TemporaryDirectory(prefix="onsembl-", ignore_cleanup_errors=True) as place:
+    with tempfile.TemporaryDirectory(prefix="onsembl-", dir=quick_place(), ignore_cleanup_errors=True) as place:
         full = level == "full"
         held = Reference(Path(place), (*(SHORT_TIMES if full else ()), *arguments), narrow=full)
         try:

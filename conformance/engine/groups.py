@@ -17,8 +17,6 @@ OF_THE_FIRST = frozenset({"account", "mail"})
 BEYOND_USERS = frozenset({"restart", "rest-limit", "load", "destructive"})
 """Needs of cases that other users feel too, or would if the backend were wrong."""
 
-TIMED_AT_ONCE = 2
-"""What measures delays and runs at the same time, where the backend is known to bear both."""
 Numbered = tuple[int, "Case"]
 """A case with its number in the plan."""
 
@@ -38,8 +36,10 @@ class Groups:
         """Whether other cases may run beside one.
 
         The bundled reference has servers of their own for what is felt beyond a user; what is generated asks for none.
+        What measures delays has company there as well: it is soon enough for that, and what comes late is looked at
+        again, alone.
         """
-        if provocation.heavy or provocation.timed:
+        if provocation.heavy or (provocation.timed and not self._bundled):
             return False
         far = provocation.needs & BEYOND_USERS and not (self._bundled and provocation.document is None)
         return not provocation.alone or (self._are_several and not far)
@@ -49,16 +49,14 @@ class Groups:
         return [n for n in cases if self._are_several and n[1].provocation.waits]
 
     def phases(self, cases: Iterable[Numbered], at_once: int) -> Iterator[tuple[list[Numbered], int]]:
-        """The cases that run at the same time, and how many of them: side by side, then what measures, then the rest.
+        """The cases that run at the same time, and how many of them: side by side, then one after the other.
 
         Long ones are first, so that none is left over when all others have ended: a budget says how long it may take.
         """
         ordered = sorted(cases, key=lambda numbered: -numbered[1].provocation.budget)
         apart = [n for n in ordered if not self.bears_company(n[1].provocation)]
         yield [n for n in ordered if n not in apart], at_once
-        yield [n for n in apart if n[1].provocation.timed], TIMED_AT_ONCE if self._bundled else 1
-        rest = [n for n in apart if not n[1].provocation.timed]
-        yield sorted(rest, key=lambda numbered: numbered[1].provocation.disturbs), 1
+        yield sorted(apart, key=lambda numbered: numbered[1].provocation.disturbs), 1
 
     @asynccontextmanager
     async def lent(self, provocation: Provocation) -> AsyncIterator[tuple[str, ...]]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from conformance import reading
 from conformance.redact import Redactor
 from conformance.target import BASE_PATH
-from conformance.terms import Terms
+from conformance.terms import SLACK, Terms
 from conformance.timeline import MISSING, Exchange
 from conformance.world.rest import Rest
 
@@ -218,7 +218,7 @@ async def _measure(world: World) -> None:
     if delays:
         site.latency = median(delays)
     site.terms = Terms(
-        slack=min(max(0.25, 4 * site.latency), 2.0),
+        slack=min(max(SLACK, 4 * site.latency), 2.0),
         clock_tolerance=site.target.clock_tolerance,
         init_timeout=site.target.init_timeout,
         heartbeat_interval=site.target.heartbeat_interval,

@@ -43,8 +43,9 @@ class SecondLook:
         )
 
     def stalled(self, first: CaseFinished) -> bool:
-        """Whether it waited in vain, or ran out of time, with nothing found that explains it."""
-        return not first.findings and not first.error and bool(first.unmet or first.cut)
+        """Whether it waited in vain, ran out of time or could not tell, with nothing found that explains it."""
+        unclear = first.unmet or first.cut or any(j.undecided for j in first.judgements)
+        return not first.findings and not first.error and bool(unclear)
 
     def merge(
         self, first: CaseFinished, second: CaseFinished, doubts: frozenset[str], own: Collection[str] = ()

@@ -16,6 +16,7 @@ from conformance import reading
 from conformance.handshakes import Handshake, handshakes
 from conformance.room import open_files
 from conformance.rule import Finding, Rule, provocation
+from conformance.terms import SLACK
 from conformance.views import items_of
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ AT_ONCE, PATIENCE = 25, 60.0
 """Agents that connect at the same time, and seconds to wait for all."""
 STILL = 20
 """How often to look whether anything more comes."""
-SLACK = 1.2
+SLOWER = 1.2
 """How much longer than meant the load may have taken to count as that load."""
 
 
@@ -107,14 +108,15 @@ def none_lost_and_soon(load: Load, t: Timeline) -> Iterator[Finding]:
     certain = sorted(((d - _unread(f.at, d, pauses), b, f) for d, b, f in load.delays), key=lambda c: c[0])
     known, beat, frame = certain[_rank(len(certain))]
     seen = sorted(delay for delay, _, _ in load.delays)[_rank(len(certain))]
-    if known >= P99:
+    most = P99 + t.terms.slack - SLACK
+    if known >= most:
         says = "under load events come too late for a page that is to feel live"
-        expected = f"99 of 100 in under {P99 * 1000:.0f} ms"
+        expected = f"99 of 100 in under {most * 1000:.0f} ms"
         yield Finding(says, frame, "", expected, f"{known * 1000:.0f} ms, the tester's pauses taken out", (beat,))
-    elif seen >= P99:
+    elif seen >= most:
         says = f"the tester paused meanwhile: it saw {seen * 1000:.0f} ms, of which {known * 1000:.0f} ms are sure"
         yield Finding(says, fault="harness", expected="a tester that reads at once")
-    elif load.took > SLACK * load.seconds and not load.lost:
+    elif load.took > SLOWER * load.seconds and not load.lost:
         says = f"the tester could not keep the pace: what was to take {load.seconds:g} s took it {load.took:.1f} s"
         yield Finding(says, fault="harness", expected="the whole load")
 
@@ -248,20 +250,36 @@ async def ten_by_a_thousand(world: World) -> None:
         world.recorder.note("unmet", waited_for="2,000 open files", connection="this machine (ulimit -n)")
         return
     user = world.user()
-    clock = asyncio.get_running_loop().time
-    began = beaten = clock()
     agents: list[Agent] = []
-    while len(agents) < THOUSAND:
-        agents += await asyncio.gather(*(user.agent() for _ in range(AT_ONCE)))
-        if clock() - beaten > _interval(agents[0], world):  # those that came first are not given up meanwhile
-            beaten = clock()
-            for agent in agents:
-                await agent.say_heartbeat()
-        if clock() - began > PATIENCE:
-            world.recorder.note("unmet", waited_for=f"{THOUSAND} agents to connect", connection="the backend")
-            return
-    await asyncio.gather(*(agent.link.fence() for agent in agents))
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await _gather(world, user, agents)
+    except TimeoutError:
+        world.recorder.note("unmet", waited_for=f"{THOUSAND} agents to connect", connection="the backend")
+        return
     await _measure(world, user, agents, 1)
+
+
+async def _gather(world: World, user: User, agents: list[Agent]) -> None:
+    """A thousand agents connect, a few at the same time; those that came first beat, so that none is given up."""
+    clock = asyncio.get_running_loop().time
+    beaten = clock()
+    left = iter(range(THOUSAND))
+
+    async def some() -> None:
+        nonlocal beaten
+        for _ in left:
+            agents.append(await user.agent())
+            if clock() - beaten > _interval(agents[0], world):
+                beaten = clock()
+                there = tuple(agents)
+                for agent in there:
+                    await agent.say_heartbeat()
+                await asyncio.gather(*(agent.link.fence() for agent in there))
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(AT_ONCE):
+            group.create_task(some())
 
 
 def _interval(agent: Agent, world: World) -> float:

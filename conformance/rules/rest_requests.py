@@ -187,7 +187,10 @@ def _odd_bodies(body: dict[str, object]) -> Iterator[bytes]:
 
 @provocation(budget=60.0)
 async def odd_requests_everywhere(world: World) -> None:
-    """Each operation that the target promises, with odd ids, queries and bodies, and odd texts and numbers."""
+    """Each operation that the target promises, with odd ids, queries and bodies, and odd texts and numbers.
+
+    Of the odd values in queries every second, by turns: two parameters of an operation meet them all between them.
+    """
     estate = await world.estate()
 
     async def ask(operation: Operation, path: str, **options: Any) -> None:
@@ -195,10 +198,15 @@ async def odd_requests_everywhere(world: World) -> None:
         await estate.user.rest.call(operation.method, path, credential=credential, **options)
 
     operations = [o for o in world.site.operations if not o.destructive and estate.reaches(o)]
+    first = world.random.randrange(2)
     asks = [partial(ask, o, o.fill(odd)) for o in operations if o.names for odd in ODD_IDS]
     for operation in (o for o in operations if o.id != "deleteAgent"):
         path = operation.fill(estate.ids)
-        asks += [partial(ask, operation, path, query={name: odd}) for name in operation.query for odd in ODD_QUERIES]
+        asks += [
+            partial(ask, operation, path, query={name: odd})
+            for turn, name in enumerate(operation.query, first)
+            for odd in (ODD_QUERIES if len(operation.query) == 1 else ODD_QUERIES[turn % 2 :: 2])
+        ]
         if operation.body:
             asks += [partial(ask, operation, path, raw=raw) for raw in _odd_bodies(estate.body(operation))]
     await world.crowd(one() for one in asks)

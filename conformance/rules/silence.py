@@ -95,7 +95,7 @@ async def falls_silent(world: World) -> None:
     fault = {"agentId": faulty.id, "errorType": "EXECUTION", "message": "out of order", "recoverable": False}
     await faulty.link.answer(await faulty.link.send("AGENT_ERROR", fault))
     interval = world.site.terms.heartbeat_interval
-    for _ in range(5):
+    for _ in range(2):
         for agent in (silent, faulty, lively):
             await agent.heartbeat()
         await dashboard.link.until("AGENT_DISCONNECT", since=user.last, within=interval * 0.7, expected=False)

@@ -206,7 +206,7 @@ async def ten_at_once(world: World) -> None:
     await world.quiet()
 
 
-@provocation(needs="load", timed=True)
+@provocation(needs="load", timed=True, budget=25.0)
 async def flood(world: World) -> None:
     """An agent sends forty heartbeats a second for two and a half seconds; another beats as it should."""
     user = world.user()

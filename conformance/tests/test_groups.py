@@ -75,6 +75,7 @@ def test_what_other_users_feel_bears_no_company(need: str) -> None:
 
 @pytest.mark.parametrize("apart", [provocation(heavy=True)(script), provocation(timed=True)(script)])
 def test_what_measures_or_fills_a_backend_bears_none(apart: Provocation) -> None:
-    """Not even there."""
+    """What fills it not even there; what measures does there, for what comes late is looked at again."""
     assert apart.alone
-    assert not Groups((FIRST, SECOND), bundled=True).bears_company(apart)
+    assert not Groups((FIRST, SECOND)).bears_company(apart)
+    assert Groups((FIRST, SECOND), bundled=True).bears_company(apart) is not apart.heavy

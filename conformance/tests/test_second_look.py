@@ -8,13 +8,14 @@ from conformance.contract import load_contract
 from conformance.engine.events import CaseFinished
 from conformance.engine.second_look import SecondLook, undecided
 from conformance.judge import judge_all
-from conformance.rules import all_rules
+from conformance.rules import all_rules, load
 from conformance.scene import Scene
 from conformance.tests.backends.launch import backend
 from conformance.tests.running import run
 from conformance.tests.test_runs import LESS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 RULES = all_rules()
@@ -48,6 +49,24 @@ def test_what_is_wrong_is_not_doubted() -> None:
     """A wrong answer stands, however patient one is; and so does a right one."""
     for other in (beat("ACK", 0.1), beat("SERVER_HEARTBEAT", 0.1)):
         assert SecondLook(RULES).doubts(other) == set()
+
+
+def measured(scene: Callable[[Scene], None]) -> CaseFinished:
+    """A case in which ten agents beat and ten dashboards watched."""
+    s = Scene(load_contract())
+    scene(s)
+    t = s.timeline()
+    return CaseFinished("some/load", 1.0, tuple(judge_all([RULES["load.ten-by-ten"]], t)), t)
+
+
+def test_a_measured_load_has_company_too() -> None:
+    """Events that did not come in time under others' load are doubted; where the tester slept it looks again."""
+    look = SecondLook(RULES)
+    assert look.doubts(measured(load.late)) == look.doubts(measured(load.one_lost)) == {"load.ten-by-ten"}
+    slept = measured(lambda s: load._beat_and_tell(s, load.TEN, lambda _: 0.1, pause=0.2))
+    assert not slept.findings
+    assert look.stalled(slept)
+    assert not look.stalled(measured(load.soon))
 
 
 def test_in_time_alone_it_was_load() -> None:
