@@ -39,7 +39,8 @@ def replay_recorded(file: Path, said: Mapping[str, Any]) -> int:
     ledger = Ledger(rules)
     ledger.take(CaseFinished(saved.case, saved.timeline.end, judgements, saved.timeline))
     exercised = frozenset(j.rule for j in judgements)
-    plan = Plan((Case(saved.case, Provocation(_recorded), tuple(exercised)),), exercised, {}, partial=True)
+    case = Case(saved.case, Provocation(_recorded), tuple(exercised))
+    plan = Plan((case,), exercised, {}, partial=True, preflight=False)
     result = conclude(
         ledger,
         plan,

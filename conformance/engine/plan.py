@@ -62,11 +62,13 @@ class Plan:
     """Whether `only` or `select` narrowed it."""
     wanting: frozenset[str] = frozenset()
     """Rules that were asked for and of which a case was left out."""
+    preflight: bool = True
+    """Whether there is a backend to look at first."""
 
     @property
     def size(self) -> int:
         """How many cases are planned, preflight among them."""
-        return len(self.cases) + 1
+        return len(self.cases) + self.preflight
 
 
 def make_plan(  # noqa: PLR0913 - the facts that decide, by name

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from conformance.rule import Finding, Rule
     from conformance.target import Target
 
-AT_ONCE = 12
+AT_ONCE = 16
 LAST_LOOK = 3.0
 """Seconds for a last look at what a case leaves behind; it is cut short rather than waited for."""
 SHRINKING = 30.0

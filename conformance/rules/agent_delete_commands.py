@@ -39,7 +39,8 @@ def left_behind(t: Timeline) -> Iterator[Left]:
         if d.operation != "deleteAgent" or d.status != NO_CONTENT:
             continue
         for task in tasks(t):
-            was = task.status(d.at) if task.agent_id in d.path.split("/") and task.order.user == d.user else None
+            concerned = task.agent_id in d.path.split("/") and task.order.user == d.user
+            was = task.status_until(d, d.ended) if concerned else None
             if not was or not task.single:
                 continue
             for e in judged(t):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from conformance import reading
 from conformance.command_life import TERMINAL, Task, task_of
 from conformance.command_orders import accepted, orders
-from conformance.command_scene import ONE, acks, asks, cancels, completes, takes
+from conformance.command_scene import ONE, TWO, acks, asks, cancels, completes, refuses, takes
 from conformance.dialogue import Said, is_valid, refusal, said
 from conformance.rule import Finding, Rule
 
@@ -44,7 +44,7 @@ class Word(NamedTuple):
 
 
 def own_words(t: Timeline) -> Iterator[Word]:
-    """Each word of an agent about a command that it had been given, where the command's status is known."""
+    """Each word of an agent about a command that it had been given, whose status was known until the answer."""
     seen: dict[tuple[str, str], set[str]] = {}
     for s in spoken(t):
         status = reading.status(s.sent.payload) or ""
@@ -55,7 +55,7 @@ def own_words(t: Timeline) -> Iterator[Word]:
         again = s.sent.type == "COMMAND_ACK" and (status in before or (status != "EXECUTING" and bool(before)))
         if s.sent.type == "COMMAND_ACK":
             before.add(status)
-        now = task.status(s.sent.at)
+        now = task.status_until(s.sent, s.answers[0].at if s.answers else s.sent.at)
         if now and any(f.at < s.sent.at for _, f in task.deliveries):
             yield Word(s, task, now, again)
 
@@ -124,6 +124,19 @@ def straight_from_queued(s: Scene) -> None:
     takes(agent)
     completes(agent)
     completes(agent, code="INVALID_STATE")
+
+
+def overtaken_by_a_cancel(s: Scene) -> None:
+    agent, dashboard = s.agent("a1"), s.dashboard()
+    asks(dashboard)
+    takes(agent)
+    start = agent.sends("COMMAND_ACK", {"commandId": ONE, "agentId": "a1", "status": "EXECUTING"})
+    cancels(dashboard)
+    refuses(agent, start, "INVALID_STATE")
+    completes(agent, code="INVALID_STATE")
+    asks(dashboard, TWO)
+    takes(agent, TWO)
+    acks(agent, TWO)
 
 
 def straight_from_queued_refused(s: Scene) -> None:
@@ -245,7 +258,7 @@ RULES = (
         judges="What an agent may say of its command is answered by ACK, completing it straight from QUEUED included.",
         when=legal_words,
         check=legal_accepted,
-        good=(a_whole_life, straight_from_queued),
+        good=(a_whole_life, straight_from_queued, overtaken_by_a_cancel),
         bad=(straight_from_queued_refused, start_ignored),
         cases=(every_way_through,),
     ),

@@ -133,6 +133,22 @@ def test_of_a_timeline_too_long_the_evidence_is_kept(tmp_path: Path, monkeypatch
         replay_recorded(path, {})
 
 
+@pytest.mark.parametrize(("answer", "code", "verdict"), [("SERVER_HEARTBEAT", 0, "CONFORMS"), ("ACK", 1, "VIOLATES")])
+def test_what_was_recorded_is_judged_without_a_backend(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], answer: str, code: int, verdict: str
+) -> None:
+    """Its one case is all that is planned: a right one conforms, and nothing is missing."""
+    s = Scene(load_contract())
+    agent = s.agent("a1")
+    agent.sends("AGENT_HEARTBEAT", {"agentId": "a1", "healthMetrics": s.health})
+    agent.gets(answer, {"serverTime": s.now, "nextPingExpected": 30000})
+    s.wait(3)
+    assert replay_recorded(written(tmp_path, s.timeline()), {}) == code
+    told = capsys.readouterr().out
+    assert told.startswith(verdict)
+    assert "Problems" not in told
+
+
 def test_name_is_made_from_the_case(tmp_path: Path) -> None:
     """The file is named after its case, and stays in its directory whatever the case is called."""
     scene = Scene(load_contract()).timeline()
