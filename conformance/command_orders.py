@@ -114,3 +114,19 @@ def _over_rest(t: Timeline) -> Iterator[Order]:
         if isinstance(targets, list):
             once = tuple(dict.fromkeys(a for a in targets if isinstance(a, str)))
             yield Order(command, e.user, e, e, once, body)
+
+
+def unclear_since(t: Timeline, agent_id: str | None) -> float:
+    """When a command for an agent was first asked for of which nobody knows whether there is one; inf if none was."""
+    asked = [s.sent.at for s in requests(t) if not s.answers and s.sent.payload["agentId"] == agent_id]
+    asked += [
+        e.at
+        for e in t.calls("createCommand")
+        if (not e.status or e.failure) and isinstance(e.request, dict) and agent_id in _targets(e.request)
+    ]
+    return min(asked, default=float("inf"))
+
+
+def _targets(body: Mapping[str, Any]) -> list[Any]:
+    targets = body.get("targetAgents")
+    return targets if isinstance(targets, list) else []

@@ -18,6 +18,8 @@ OK = 200
 REFUSED = 4
 """The hundreds of a status that refuses."""
 COMMANDING = frozenset({"COMMAND_REQUEST", "COMMAND_CANCEL", "EMERGENCY_STOP"})
+SWITCHES = ("terminal", "trace")
+"""Types of subscriptions that are on or off (SUB-3)."""
 WHOLE = {"agents": {"all": True}, "commands": {"all": True}, "terminals": True, "traces": True}
 """What a subscription says for everything (SUB-1)."""
 RESTART = ("restarting", "restarted")
@@ -181,11 +183,19 @@ def live_words(agent: Connection) -> set[str]:
 
 
 def narrowed(dashboard: Connection) -> bool:
-    """Whether it asked for less than everything, in any of its messages."""
-    inits = (f for f in dashboard.sent if f.type == "DASHBOARD_INIT")
-    return any(f.type.endswith("SUBSCRIBE") for f in dashboard.sent) or not all(
-        _is_everything(f.payload.get("subscriptions")) for f in inits
-    )
+    """Whether it asked for less than everything, in any of its messages, or for something of which nobody can say."""
+    return any(_narrows(f) for f in dashboard.sent)
+
+
+def _narrows(said: Frame) -> bool:
+    """Whether a message of a dashboard that is told everything may leave it less: one more subscription does not."""
+    match said.type:
+        case "DASHBOARD_INIT":
+            return not _is_everything(said.payload.get("subscriptions"))
+        case "DASHBOARD_SUBSCRIBE":
+            is_all, named = said.payload.get("all") is True, said.payload.get("id") is not None
+            return said.payload.get("type") not in SWITCHES and is_all == named
+    return said.type == "DASHBOARD_UNSUBSCRIBE"
 
 
 def _is_everything(wish: Any) -> bool:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from conformance import reading
 from conformance.command_life import TERMINAL, Step, Task, tasks, tasks_of
+from conformance.command_orders import unclear_since
 from conformance.command_scene import ONE, TWO, acks, asks, completes, takes
 from conformance.command_views import Quiet, quiet
 from conformance.rule import Finding, Rule, provocation
@@ -69,7 +70,8 @@ def shown(t: Timeline) -> Iterator[Shown]:
             mark = next((m for m in reversed(quiet(t)) if m.seq < frame.seq), None)
             mine = tasks_of(t, reading.agent_id(frame.payload), dashboard.user)
             known = any(a.agent_id == reading.agent_id(frame.payload) for a in t.agents)
-            if mark is None or not known or reading.status(frame.payload) == "OFFLINE":
+            unclear = unclear_since(t, reading.agent_id(frame.payload)) < frame.at
+            if mark is None or not known or unclear or reading.status(frame.payload) == "OFFLINE":
                 continue
             if (wanted := _activity(mine, mark, frame)) is not None:
                 yield Shown(frame, wanted, tuple(x.steps[-1].cause for x in mine[-1:]))
@@ -136,6 +138,18 @@ def _work(s: Scene, *states: str, beats: bool = True) -> None:
 
 def true_at_each_stage(s: Scene) -> None:
     _work(s, "QUEUED", "PROCESSING", "IDLE")
+
+
+def busy_with_what_nobody_knows_of(s: Scene) -> None:
+    agent, dashboard, other = s.agent("a1"), s.dashboard(s.item("a1")), s.dashboard(s.item("a1"))
+    s.note("quiet")
+    agent.heartbeats()
+    dashboard.told("a1", metrics=s.metrics, activityState="IDLE")
+    other.sends("COMMAND_REQUEST", {"commandId": ONE, "agentId": "a1", "content": "Say hello", "type": "NATURAL"})
+    s.wait(2)
+    s.note("quiet")
+    agent.heartbeats()
+    dashboard.told("a1", metrics=s.metrics, activityState="QUEUED")
 
 
 def always_idle(s: Scene) -> None:
@@ -240,7 +254,7 @@ RULES = (
         judges="activityState in AGENT_STATUS is PROCESSING, QUEUED or IDLE as the agent's commands are.",
         when=shown,
         check=activity_true,
-        good=(true_at_each_stage,),
+        good=(true_at_each_stage, busy_with_what_nobody_knows_of),
         bad=(always_idle, idle_while_waiting, busy_for_ever, activity_left_out),
         cases=(an_agent_at_work,),
     ),

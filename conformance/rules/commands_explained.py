@@ -28,7 +28,7 @@ DONE = ("COMPLETED", "FAILED", "CANCELLED")
 EVER = float("inf")
 LOST_WITHIN = 2.0
 """Seconds before and after the end of a socket in which the backend may take the agent for lost (DIS-1, DIS-3)."""
-OK, CONFLICT = 200, 409
+OK, REFUSED, CONFLICT = 200, 400, 409
 
 
 class Story(NamedTuple):
@@ -114,15 +114,25 @@ def _by_the_way(t: Timeline, order: Order) -> Iterator[Act]:
             yield Act(loss.closed.at - LOST_WITHIN, loss.closed.at + LOST_WITHIN, failed, loss.closed)
     for e in deletions(t, agent):
         yield Act(e.at, e.ended, cancelled, e)
-    stopped: list[Event] = [s.sent for s in stops(t) if s.connection.user == user]
-    stopped += [e for e in t.calls("emergencyStop") if e.user == user]
-    for event in stopped:
-        yield Act(event.at, EVER, cancelled, event)
+    stopped = _to((OPEN, "CANCELLED"), (DONE, None))
+    for event, answered in _stops(t, user):  # one that was asked for later leaves nothing out (STP-1)
+        is_later = answered is not None and order.settled < event.at
+        yield Act(event.at, answered if answered and is_later else EVER, stopped if is_later else cancelled, event)
     if order.limit is not None:
         yield Act(order.cause.at, EVER, failed, order.cause)
     for note in t.notes:
         if note.kind.startswith("restart"):
             yield Act(note.at, EVER, failed, note)
+
+
+def _stops(t: Timeline, user: str) -> Iterator[tuple[Event, float | None]]:
+    """Each emergency stop of a user, and when it was answered by a yes, if it was."""
+    for s in stops(t):
+        if s.connection.user == user and (not s.answers or accepted(s)):
+            yield s.sent, s.answers[0].at if s.answers else None
+    for e in t.calls("emergencyStop"):
+        if e.user == user and e.status < REFUSED:
+            yield e, e.ended if e.status else None
 
 
 def _shown(t: Timeline, order: Order) -> Iterator[Act]:
@@ -159,6 +169,31 @@ def lost_while_executing(s: Scene) -> None:
     agent.closes()
     s.wait(1)
     c.shows(s, c.ONE, "FAILED")
+
+
+def _stopped_while_it_started(s: Scene, code: str, status: str) -> None:
+    dashboard, agent = s.dashboard(), s.agent("a1")
+    c.asks(dashboard)
+    started = agent.sends("COMMAND_ACK", {"commandId": c.ONE, "agentId": "a1", "status": "EXECUTING"})
+    stop = dashboard.sends("EMERGENCY_STOP", {"reason": "Enough"})
+    if code:
+        c.refuses(agent, started, code)
+    else:
+        c.accepts(agent, started)
+    c.accepts(dashboard, stop)
+    c.shows(s, c.ONE, status)
+
+
+def stopped_before_it_started(s: Scene) -> None:
+    _stopped_while_it_started(s, "INVALID_STATE", "CANCELLED")
+
+
+def stopped_after_it_started(s: Scene) -> None:
+    _stopped_while_it_started(s, "", "CANCELLED")
+
+
+def left_out_by_the_stop(s: Scene) -> None:
+    _stopped_while_it_started(s, "", "EXECUTING")
 
 
 def both_had_their_way(s: Scene) -> None:
@@ -213,7 +248,13 @@ RULE = Rule(
     judges="What was answered and shown of a command is explained by some order of what was asked of it.",
     when=stories,
     check=explained,
-    good=(one_after_the_other, cancelled_while_it_started, lost_while_executing),
-    bad=(both_had_their_way, reopened, the_end_was_forgotten),
+    good=(
+        one_after_the_other,
+        cancelled_while_it_started,
+        stopped_before_it_started,
+        stopped_after_it_started,
+        lost_while_executing,
+    ),
+    bad=(both_had_their_way, reopened, the_end_was_forgotten, left_out_by_the_stop),
     cases=(cancels_race_with_agents,),
 )

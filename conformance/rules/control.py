@@ -146,11 +146,11 @@ def _passed_on(order: Order, t: Timeline) -> Iterator[Finding]:
 
 def asked(t: Timeline, reason: object) -> int:
     """How often the same was said to anybody; an emergency stop tells every agent with its own reason."""
-    stops = [f for d in t.dashboards for f in d.sent if f.type == "EMERGENCY_STOP" and reason_of(f) == reason]
-    same = [s for s in controls(t) if s.sent.payload.get("reason") == reason]
+    said_so = {"AGENT_CONTROL", "EMERGENCY_STOP"}  # with an answer or without: it may have been heeded
+    same = [f for d in t.dashboards for f in d.sent if f.type in said_so and reason_of(f) == reason]
     same_rest = [e for e in t.exchanges if isinstance(e.request, dict) and e.request.get("reason") == reason]
     bare = [e for e in t.exchanges if reason is None and e.operation in {*ACTIONS, "emergencyStop"}]
-    return len(stops) + len(same) + len(same_rest) + len(bare)
+    return len(same) + len(same_rest) + len(bare)
 
 
 def reason_of(frame: Frame) -> object:
@@ -171,6 +171,16 @@ def each_action(s: Scene) -> None:
     other.closes()
     dashboard.told_gone("a2")
     refuses(dashboard, tells(dashboard, agent="a2"), "AGENT_OFFLINE")
+    s.wait(2)
+
+
+def said_again_by_one_that_reads_no_more(s: Scene) -> None:
+    agent, dashboard = s.agent("a1"), s.dashboard()
+    accepts(dashboard, tells(dashboard, reason="Enough now"))
+    agent.gets("AGENT_CONTROL", {"action": "STOP", "reason": "Enough now"})
+    tells(dashboard, reason="Enough now")
+    agent.gets("AGENT_CONTROL", {"action": "STOP", "reason": "Enough now"})
+    s.note("stalled", connection=dashboard.name)
     s.wait(2)
 
 
@@ -298,7 +308,7 @@ RULES = (
         judges="AGENT_CONTROL reaches its agent once, as it was said, and no other; AGENT_OFFLINE if that is away.",
         when=by_dashboards,
         check=obeyed,
-        good=(each_action, with_an_emergency),
+        good=(each_action, said_again_by_one_that_reads_no_more, with_an_emergency),
         bad=(swallowed, another_action, to_all, told_twice, to_one_that_is_away),
         cases=(told_by_a_dashboard,),
     ),

@@ -56,6 +56,7 @@ TASTES = (0, 1, 1, 4)
 GOING_ON = 4
 MOVING, NEAR = 6, 4
 """How much likelier a move is that changes a state, and one that is about what the last ones were about."""
+OPEN = ("QUEUED", "EXECUTING")
 NAMES = ("Ada", "Grace", "Edsger", "Barbara", "Alan", "Katherine", "Ёлка 🌲")
 CONTENTS = ("ls -la", "", "\r\n", "\x1b[31mred\x1b[0m", "émoji 🚀", "two\nlines\n", " ")
 
@@ -143,13 +144,21 @@ class _Drawing:
                     made = len(self._model.commands) + 1 + sum(m.cause in MAKING for m in chosen)
                     move = replace(move, command=f"command-{made}")
                 chosen.append(move)
-                self._last = about(move) if len(chosen) == 1 else self._last | about(move)
+                self._last = self._about(move) | (self._last if len(chosen) > 1 else set())
         steps = [self._step(move) for move in chosen]
         for move in chosen:
             self._model.take(move)
         half_open = [m.agent for m in chosen if m.cause == HALF_OPEN and m.agent]
         back = [step for agent in half_open if self._one_of(COMES_BACK) for step in self._back(agent)]
         return [*([{"together": steps}] if len(steps) > 1 else steps), *back]
+
+    def _about(self, move: Move) -> set[str]:
+        """What a move is about: a stop is about everything of its user."""
+        if move.cause not in STOPS:
+            return about(move)
+        user, model = self._model.user(move.actor), self._model
+        open_ = {name for name, c in model.commands.items() if c.user == user and c.state in OPEN}
+        return open_ | {name for name, whose in model.cast.agents.items() if whose == user}
 
     def _back(self, agent: str) -> list[Step]:
         """An agent whose connection is half open comes back on another; what it had still to say may come late."""

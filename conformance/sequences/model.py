@@ -23,8 +23,8 @@ CANCELS = {"dashboard.cancel", "rest.cancel"}
 STOPS = {"dashboard.emergency-stop", "rest.emergency-stop"}
 LEFT = "dashboard.left"
 ROLES = {"AGENT_CONNECT", "DASHBOARD_INIT"}
-TELLING = ("to-dashboard.COMMAND_STATUS", "to-agent.COMMAND_")
-"""What is said when a command moves, or is to move."""
+TELLING = ("to-dashboard.AGENT_STATUS", "to-dashboard.COMMAND_STATUS", "to-agent.COMMAND_")
+"""What is said when an agent or a command moves, or is to move, or shows how it is."""
 BY_MESSAGE_OF_DASHBOARD = ("COMMAND_REQUEST", "AGENT_CONTROL")
 
 
@@ -81,7 +81,7 @@ class Model:
     ready: set[str] = field(default_factory=set)
     commands: dict[str, Command] = field(default_factory=dict)
     moving: frozenset[str] = field(init=False)
-    """The causes that take an agent or a command to another state, or ask for that."""
+    """The causes that take an agent or a command to another state, ask for that, or show the state."""
     session: dict[str, int] = field(default_factory=dict)
     """Agent → the last sequence of its session output on this connection."""
     broken: Broken = field(default_factory=Broken)

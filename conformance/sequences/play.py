@@ -10,6 +10,7 @@ import orjson
 
 from conformance import reading
 from conformance.sequences.faults import BACKEND
+from conformance.world.actors import DELIVERED_WITHIN
 
 if TYPE_CHECKING:
     from conformance.sequences.draw import Script, Step
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 DELIVERY_SECONDS = 1.0
 FROM_AGENT = ("COMMAND_ACK", "COMMAND_COMPLETE")
 CREATED = 201
+OPEN = {"QUEUED", "EXECUTING"}
 STALL_SECONDS = 0.8
 """How long an actor reads nothing; less than the contract gives for most events."""
 REPLACED_SECONDS = 1.0
@@ -63,6 +65,8 @@ class _Stage:
         self._commands: dict[str, str] = {}
         self._targets: dict[str, str] = {}
         """Command id → the name of its agent."""
+        self._shown: dict[str, str] = {}
+        """Command id → the status that it was last read with."""
         self._space = uuid.uuid5(uuid.NAMESPACE_OID, world.new_id())
         """The ids of one play: those of an earlier play of the same script are taken."""
 
@@ -228,11 +232,35 @@ class _Stage:
         raise UnknownError(f"there is no {name}")
 
     async def look(self) -> None:
-        """Waits until nothing more can come, then looks at everything through every channel."""
+        """Waits until nothing more can come, then looks at everything through every channel.
+
+        An agent's heartbeat is one of them, the last: what it brings to light may hide what the others show.
+        """
         await self._world.quiet()
         users = {self._world.user(number) for number in self._users.values()}
         await asyncio.gather(self._read(), *(user.rest.all_agents() for user in users), *(u.dashboard() for u in users))
+        await self._wait_for_deliveries()
         await self._world.quiet()
+        there = [agent for name, agent in self._agents.items() if (link := self._links.get(name)) and link.is_there]
+        if there:
+            await asyncio.gather(*(agent.say_heartbeat() for agent in there))
+            await self._world.quiet()
+            await asyncio.gather(*(user.rest.all_agents() for user in users))
+
+    async def _wait_for_deliveries(self) -> None:
+        """Waits for what an agent that is there should get now: at once on a right backend, in vain on a wrong one."""
+        within = DELIVERED_WITHIN + self._world.site.terms.slack + 0.3
+        due = [(self._agents[name], command) for name in self._agents if (command := self._due(name))]
+        await asyncio.gather(*(agent.takes(command, within=within, expected=False) for agent, command in due))
+
+    def _due(self, name: str) -> str:
+        """A command that is to be delivered to an agent now; empty where there is none, or it has something else."""
+        link = self._links.get(name)
+        mine = [c for c, agent in self._targets.items() if agent == name and self._shown.get(c) in OPEN]
+        if link is None or not link.is_there or any(self._shown[c] != "QUEUED" for c in mine):
+            return ""
+        kept = any(f.kind == "COMMAND_REQUEST" and f.payload.get("commandId") in mine for f in link.frames)
+        return mine[0] if mine and not kept else ""
 
     async def _read(self) -> None:
         """Reads each agent, each command and what it put out."""
@@ -242,4 +270,6 @@ class _Stage:
         paths = [*(f"/commands/{c}" for c in commands), *(f"/commands/{c}/output" for c in put_out)]
         asked = [(self._users[name], f"/agents/{agent.id}") for name, agent in self._agents.items()]
         asked += [(number, path) for number in sorted(set(self._users.values())) for path in paths]
-        await asyncio.gather(*(self._world.user(number).rest.get(path) for number, path in asked))
+        answers = await asyncio.gather(*(self._world.user(number).rest.get(path) for number, path in asked))
+        for command in filter(None, (reading.one(e.value) for e in answers if e.operation == "getCommand")):
+            self._shown[str(command.get("id"))] = str(command.get("status"))

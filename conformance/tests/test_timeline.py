@@ -201,3 +201,24 @@ def test_who_asks_for_everything_in_words_is_told_everything(scene: Scene, wish:
     """SUB-1: what is not named, and what is named as all, is everything; less is no witness of what is left out."""
     scene.socket("dashboard").sends("DASHBOARD_INIT", {"subscriptions": wish})
     assert narrowed(scene.timeline().connections[0]) == less
+
+
+@pytest.mark.parametrize(
+    ("kind", "wish", "less"),
+    [
+        ("DASHBOARD_SUBSCRIBE", {"type": "agent", "id": "a1"}, False),
+        ("DASHBOARD_SUBSCRIBE", {"type": "command", "all": True}, False),
+        ("DASHBOARD_SUBSCRIBE", {"type": "trace", "id": "a1", "all": False}, False),
+        ("DASHBOARD_SUBSCRIBE", {"type": "agent"}, True),
+        ("DASHBOARD_SUBSCRIBE", {"type": "agent", "id": "a1", "all": True}, True),
+        ("DASHBOARD_UNSUBSCRIBE", {"type": "trace", "all": True}, True),
+    ],
+)
+def test_who_is_told_everything_and_asks_for_more_still_is(
+    scene: Scene, kind: str, wish: object, *, less: bool
+) -> None:
+    """SUB-3: one more subscription leaves nothing out, where it says clearly to what."""
+    dashboard = scene.socket("dashboard")
+    dashboard.sends("DASHBOARD_INIT", {})
+    dashboard.sends(kind, wish)
+    assert narrowed(scene.timeline().connections[0]) == less
