@@ -64,6 +64,8 @@ class Provocation:
     """It measures delays of a few hundred milliseconds: it runs when nothing else needs the machine."""
     waits: bool = False
     """It does next to nothing for longer than most cases take: with users of its own it keeps nobody waiting."""
+    spare: bool = False
+    """One of as many as there is time for: the last to be begun, and none is missed."""
     document: Mapping[str, Any] | None = field(default=None, compare=False)
     """The script that it plays, as plain data, where it was generated: saved with a failure, shrunk, played again."""
 

@@ -92,7 +92,8 @@ def conclude(  # noqa: PLR0913 - the facts of a run, by name
         for kind, share in shares.items()
         if share.percent < fail_under
     ]
-    emitted = len(ledger.finished)
+    spare = {case.id for case in plan.cases if case.provocation.spare}
+    emitted = sum(event.case not in spare for event in ledger.finished)
     if emitted != plan.size and not stopped:
         problems.append(f"{plan.size} cases were planned and {emitted} reported")
     return Result(
@@ -101,8 +102,8 @@ def conclude(  # noqa: PLR0913 - the facts of a run, by name
         target=target,
         contract=contract,
         seed=seed,
-        planned=plan.size,
-        emitted=emitted,
+        planned=plan.size + len(ledger.finished) - emitted,
+        emitted=len(ledger.finished),
         seconds=seconds,
         clauses=clauses,
         stopped=stopped,

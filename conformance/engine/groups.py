@@ -35,13 +35,16 @@ class Groups:
     def bears_company(self, provocation: Provocation) -> bool:
         """Whether other cases may run beside one.
 
-        The bundled reference has servers of their own for what is felt beyond a user; what is generated asks for none.
+        The bundled reference has servers of their own for what is felt beyond a user; what is generated asks for none,
+        and a stop in it is felt, by contract, by its own user only.
         What measures delays has company there as well: it is soon enough for that, and what comes late is looked at
         again, alone.
         """
         if provocation.heavy or (provocation.timed and not self._bundled):
             return False
-        far = provocation.needs & BEYOND_USERS and not (self._bundled and provocation.document is None)
+        far = provocation.needs & (BEYOND_USERS if provocation.document is None else {"restart"})
+        if self._bundled and provocation.document is None:
+            far = frozenset()
         return not provocation.alone or (self._are_several and not far)
 
     def waits(self, cases: Iterable[Numbered]) -> list[Numbered]:
@@ -49,14 +52,17 @@ class Groups:
         return [n for n in cases if self._are_several and n[1].provocation.waits]
 
     def phases(self, cases: Iterable[Numbered], at_once: int) -> Iterator[tuple[list[Numbered], int]]:
-        """The cases that run at the same time, and how many of them: side by side, then one after the other.
+        """The cases that run at the same time, and how many: side by side, then in turn; at last while there is time.
 
         Long ones are first, so that none is left over when all others have ended: a budget says how long it may take.
         """
         ordered = sorted(cases, key=lambda numbered: -numbered[1].provocation.budget)
+        spare = [n for n in ordered if n[1].provocation.spare]
+        ordered = [n for n in ordered if not n[1].provocation.spare]
         apart = [n for n in ordered if not self.bears_company(n[1].provocation)]
         yield [n for n in ordered if n not in apart], at_once
         yield sorted(apart, key=lambda numbered: numbered[1].provocation.disturbs), 1
+        yield spare, at_once
 
     @asynccontextmanager
     async def lent(self, provocation: Provocation) -> AsyncIterator[tuple[str, ...]]:

@@ -67,8 +67,8 @@ class Plan:
 
     @property
     def size(self) -> int:
-        """How many cases are planned, preflight among them."""
-        return len(self.cases) + self.preflight
+        """How many cases are planned, preflight among them, those not that are played only while there is time."""
+        return sum(not case.provocation.spare for case in self.cases) + self.preflight
 
 
 def make_plan(  # noqa: PLR0913 - the facts that decide, by name

@@ -48,6 +48,8 @@ SHRUNK = 1_000_000
 """The numbers of worlds that play what is being shrunk begin here: their agents are like nobody else's."""
 LOOKS = 3
 """How often a generated case is played again before it is believed that it only came late."""
+RESERVE = 20.0
+"""Seconds at the end of a run in which nothing is begun that is played only if there is time."""
 TICK = 0.05
 PAUSE = 0.1
 TURN = 0.0005
@@ -105,6 +107,8 @@ class Run:
         self._open.set()
         self._enough = False
         """Whether no more cases are to be begun."""
+        self._spare_until = 0.0
+        """When the last case is begun that is played only if there is time."""
 
     @property
     def plan(self) -> Plan:
@@ -130,6 +134,7 @@ class Run:
     async def events(self) -> AsyncIterator[RunEvent]:
         """Everything that happens, the result last."""
         started = time.monotonic()
+        self._spare_until = started + self._options.max_time - min(RESERVE, self._options.max_time / 4)
         plan = self.plan
         ledger = Ledger(self._rules)
         yield PlanMade(plan)
@@ -198,7 +203,7 @@ class Run:
         async def work(waiting: Iterator[tuple[int, Case]]) -> None:
             for number, case in waiting:
                 await self._open.wait()
-                if self._enough:
+                if self._enough or (case.provocation.spare and time.monotonic() > self._spare_until):
                     return
                 await self._case(site, case, number)
                 if self._options.fail_fast and self._doubtful:
@@ -326,7 +331,7 @@ class Run:
             unmet,
             cut,
             error,
-            case.provocation.document,
+            None if case.provocation.document is None else dict(case.provocation.document),
         )
         with suppress(TimeoutError):
             async with asyncio.timeout(3):

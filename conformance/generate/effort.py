@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from conformance.contract.changes import Changes
     from conformance.rule import Provocation
 
-PER_SECOND = 3.0
-"""Sequences that a run is given for each second it may take, where it is to use its time."""
-
 
 @dataclass(frozen=True, slots=True)
 class Effort:
@@ -73,9 +70,9 @@ def generated(  # noqa: PLR0913 - the facts that decide, by name
         yield from rest_cases.cases(touched, target, phases=most.requests, seed=seed)
         if touched.operations:
             yield from rest_walks.walks(contract, target, count=most.walks, seed=seed)
-        count = most.sequences or int(max_time * PER_SECOND)
         if causes is None or causes:
-            yield from drawn(contract, target, count=count, seed=seed, users=users, causes=causes)
+            count = most.sequences
+            yield from drawn(contract, target, count=count, seconds=max_time, seed=seed, users=users, causes=causes)
 
 
 def _only(contract: Contract, changes: Changes) -> Contract:

@@ -130,7 +130,8 @@ class Progress:
     def _said(self) -> str:
         count = len(self._breaches)
         found = f" · {count} {'breach' if count == 1 else 'breaches'}" if count else ""
-        return f"{self._done} of {plural(self._planned, 'case')}{found}"
+        of = f"{self._done} of " if self._done <= self._planned else ""  # beyond, those that there is time for
+        return f"{of}{plural(max(self._done, self._planned), 'case')}{found}"
 
     def _line(self) -> Text:
         now = ", ".join(self._running)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from conformance import reading
@@ -146,8 +147,8 @@ def replaced(r: Replacement, t: Timeline) -> Iterator[Finding]:
                     says, frame, "/payload", "no loss of the agent", frame.payload.get("status", "gone"), evidence
                 )
     for item in reads(t, second):
-        at = getattr(item.where, "at", 0.0)
-        if item.where.seq > second.accepted.seq and at < until and reading.status(item.value) == "OFFLINE":
+        ended = getattr(item.where, "ended", math.inf)
+        if item.where.seq > second.accepted.seq and ended < until and reading.status(item.value) == "OFFLINE":
             says = "the end of the replaced connection took the agent offline"
             yield Finding(says, item.where, f"{item.pointer}/status", "ONLINE", item.value.get("status"), evidence)
 

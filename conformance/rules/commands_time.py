@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from conformance import reading
 from conformance.command_life import EARLY, GRACE_WITHIN, LIMIT_WITHIN, Step, Task, tasks
 from conformance.command_orders import accepted
-from conformance.command_scene import ONE, acks, asks, cancels, completes, takes, told
+from conformance.command_scene import ONE, TWO, acks, asks, cancels, completes, takes, told
 from conformance.command_views import about
 from conformance.command_views import told as told_of
 from conformance.rule import Finding, Rule, provocation
-from conformance.views import watchers
+from conformance.views import losses, watchers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,6 +43,8 @@ def limits(t: Timeline) -> Iterator[Timed]:
         if began is None or limit is None or task.cancels:
             continue
         due = t.bound(began.settled + limit, LIMIT_WITHIN)
+        if _is_ended_otherwise(t, task, due):
+            continue
         words = [s for s in about(t, task.id) if s.sent.type == "COMMAND_COMPLETE" and s.sent.at > began.at]
         if not any(accepted(s) or not s.answers for s in words if s.sent.at < due):
             yield from _watched(t, task, began, limit, due, "FAILED")
@@ -57,9 +59,17 @@ def grace(t: Timeline) -> Iterator[Timed]:
         cause, settled = asked
         began = Step("", cause, cause.at, settled, "cancel")
         due = t.bound(settled + t.terms.cancel_grace, GRACE_WITHIN)
+        if _is_ended_otherwise(t, task, due):
+            continue
         words = [s for s in about(t, task.id) if s.sent.type == "COMMAND_COMPLETE" and s.sent.at > cause.at]
         if not any(accepted(s) or not s.answers for s in words if s.sent.at < due):
             yield from _watched(t, task, began, t.terms.cancel_grace, due, "CANCELLED")
+
+
+def _is_ended_otherwise(t: Timeline, task: Task, due: float) -> bool:
+    """Whether a lost agent, a stop or a deletion may have ended a command before its time was up."""
+    lost = any(x.agent_id == task.agent_id and x.closed.at < due for x in losses(t))
+    return lost or (task.end is not None and task.end.by in {"loss", "stop", "deletion"})
 
 
 def _watched(t: Timeline, task: Task, began: Step, seconds: float, due: float, status: str) -> Iterator[Timed]:  # noqa: PLR0913, PLR0917 - the facts of a time-out
@@ -100,6 +110,19 @@ def _in_time(one: Timed, t: Timeline, status: str, within: float, what: str) -> 
     if passed < one.seconds - EARLY or one.told[0].at > latest:
         says = f"a command ended too early or too late for {what}"
         yield Finding(says, one.told[0], "", expected, f"{passed:.2f} s later", (one.began.cause, *evidence))
+
+
+def lost_on_another_connection(s: Scene) -> None:
+    _runs_on(s, 2.5)
+    agent, dashboard = s.agent("a2"), s.dashboard()
+    asks(dashboard, TWO, "a2", executionConstraints={"timeLimitMs": 600_000})
+    takes(agent, TWO, executionConstraints={"timeLimitMs": 600_000})
+    acks(agent, TWO)
+    newer = s.agent("a2")
+    agent.closes("backend", 4008)
+    newer.closes()
+    told(dashboard, "FAILED", TWO, "a2")
+    s.wait(2)
 
 
 def _runs_on(s: Scene, seconds: float, *, heard: bool = True, ends: bool = True) -> None:
@@ -222,7 +245,7 @@ RULES = (
         judges="Past its limit, and not before, a command is FAILED within two seconds, and its agent told to cancel.",
         when=limits,
         check=limit_kept,
-        good=(ended_at_its_limit,),
+        good=(ended_at_its_limit, lost_on_another_connection),
         bad=(ended_before_its_limit, ended_long_after_its_limit, agent_runs_on, never_ended),
         cases=(past_its_limit,),
     ),

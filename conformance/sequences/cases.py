@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cached_property, partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +13,7 @@ from conformance.sequences.play import play
 from conformance.sequences.script import each_step, read_script
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from conformance.contract import Contract
@@ -25,44 +27,95 @@ SIZE = 12
 MOST_RESTARTS = 10
 """Sequences with a restart in one run: each waits for it alone."""
 STOPPING = {"dashboard.emergency-stop", "rest.emergency-stop"}
+PER_SECOND = 20
+"""Sequences that are planned for each second where there are to be as many as there is time for: more than enough."""
 TRIED = 10
 """How many are drawn for each one that is wanted, where only those with certain causes are."""
 
 
-def drawn(  # noqa: PLR0913 - the facts of a draw, by name
+class Drawn(Mapping[str, Any]):
+    """A script that is drawn once somebody looks at it: of as many as there is time for, most never are."""
+
+    def __init__(self, draw: Callable[[], Mapping[str, Any]]) -> None:
+        self._draw = draw
+
+    @cached_property
+    def script(self) -> Mapping[str, Any]:
+        """The script itself."""
+        return self._draw()
+
+    def __getitem__(self, name: str) -> Any:
+        """A member of it."""
+        return self.script[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """The names of its members."""
+        return iter(self.script)
+
+    def __len__(self) -> int:
+        """How many they are."""
+        return len(self.script)
+
+
+def drawn(  # noqa: PLR0913 - the facts that decide, by name
     contract: Contract,
     target: Target,
     *,
-    count: int,
+    count: int = 0,
+    seconds: float = 0.0,
     seed: int,
     users: int,
     causes: frozenset[str] | None = None,
 ) -> Iterator[Provocation]:
-    """So many sequences from a seed.
+    """So many sequences from a seed, or as many as there is time for in so many seconds.
 
-    One in ten may stop everything where the target allows it; one in twenty, ten at most, restarts the backend where it
-    can be restarted. Faults of connections are drawn for a target on this machine, elsewhere only where it allows harm.
-    With `causes`, the first of them in which one of these happens, and no others; that may be fewer.
+    One in ten may stop everything where the target allows it (one for each two seconds); one in twenty, ten at most,
+    restarts the backend where it can be restarted. Faults of connections are drawn for a target on this machine,
+    elsewhere only where it allows harm. With `causes`, the first of them in which one of these happens, and no others;
+    that may be fewer.
     """
-    stopping = count // 10 if target.destructive else 0
+    from conformance.sequences.draw import script, warm  # noqa: PLC0415 - slow, and most runs do without
+
+    warm(contract)
+    most = count or int(seconds * PER_SECOND)
+    stopping = (count // 10 or int(seconds / 2)) if target.destructive else 0
     restarts = (*((RESTARTED,) if target.can_restart else ()), *((KILLED,) if target.can_kill else ()))
-    restarting = min(count // 20, MOST_RESTARTS) if restarts else 0
+    restarting = min(most // 20, MOST_RESTARTS) if restarts else 0
     shares: tuple[tuple[str, int, dict[str, Any]], ...] = (
-        ("sequence", count - stopping - restarting, {}),
+        ("sequence", most - stopping - restarting, {}),
         ("stopping", stopping, {"destructive": True}),
         ("restarting", restarting, {"restarts": restarts}),
     )
-    from conformance.sequences.draw import scripts  # noqa: PLC0415 - slow, and most runs do without
-
-    withheld, faults = frozenset(target.withheld), target.is_loopback or target.destructive
-    common: dict[str, Any] = {"size": SIZE, "seed_": seed, "users": min(users, 2), "withheld": withheld}
+    facts: dict[str, Any] = {
+        "size": SIZE,
+        "users": min(users, 2),
+        "withheld": frozenset(target.withheld),
+        "faults": target.is_loopback or target.destructive,
+    }
     for kind, number, own in shares:
-        if number == 0:
-            continue
-        found = scripts(contract, count=number if causes is None else number * TRIED, faults=faults, **common, **own)
-        named = ((f"{kind}/{seed}-{n}", script) for n, script in enumerate(found, 1))
-        fitting = (one for one in named if causes is None or any(s["cause"] in causes for s in each_step(one[1])))
-        yield from (provocation_of(script, name) for name, script in islice(fitting, number))
+        names = (f"{kind}/{seed}-{n}" for n in range(1, 1 + number * (1 if causes is None else TRIED)))
+        found = ((name, Drawn(partial(script, contract, name, **facts, **own))) for name in names)
+        fitting = (one for one in found if causes is None or any(s["cause"] in causes for s in each_step(one[1])))
+        for name, document in islice(fitting, number):
+            yield _of_kind(kind, name, document, spare=not count and kind == "sequence")
+
+
+def _of_kind(kind: str, name: str, document: Mapping[str, Any], *, spare: bool) -> Provocation:
+    """A drawn script as a case. What it asks of a target, its kind says: nothing is drawn that the target lacks."""
+    needs = {"stopping": frozenset({"destructive"}), "restarting": frozenset({"restart"})}.get(kind, frozenset())
+    return Provocation(
+        partial(_play, document),
+        alone=bool(needs),
+        needs=needs,
+        budget=RESTART_BUDGET if kind == "restarting" else BUDGET,
+        name=name,
+        document=document,
+        spare=spare,
+    )
+
+
+async def _play(document: Mapping[str, Any], world: World) -> None:
+    await play(world, dict(document))
 
 
 def provocation_of(script: Mapping[str, Any], name: str) -> Provocation:
@@ -70,10 +123,6 @@ def provocation_of(script: Mapping[str, Any], name: str) -> Provocation:
 
     One that stops everything, or restarts the backend, needs the user to itself, and permission.
     """
-
-    async def played(world: World) -> None:
-        await play(world, dict(script))
-
     steps = list(each_step(script))
     causes = {step["cause"] for step in steps}
     stops, done = bool(STOPPING & causes), {step.get("do") for step in steps}
@@ -88,7 +137,9 @@ def provocation_of(script: Mapping[str, Any], name: str) -> Provocation:
     }
     needs = frozenset(need for need, wanted in asked.items() if wanted)
     budget = RESTART_BUDGET if restarts else BUDGET
-    return Provocation(played, alone=stops or restarts, needs=needs, budget=budget, name=name, document=script)
+    return Provocation(
+        partial(_play, script), alone=stops or restarts, needs=needs, budget=budget, name=name, document=script
+    )
 
 
 def kept(directory: Path) -> Iterator[Provocation]:

@@ -61,26 +61,39 @@ NAMES = ("Ada", "Grace", "Edsger", "Barbara", "Alan", "Katherine", "Ёлка �
 CONTENTS = ("ls -la", "", "\r\n", "\x1b[31mred\x1b[0m", "émoji 🚀", "two\nlines\n", " ")
 
 
-def scripts(  # noqa: PLR0913 - the facts of a draw, by name
+def script(  # noqa: PLR0913 - the facts of a draw, by name
     contract: Contract,
+    seed: str,
     *,
-    count: int,
     size: int,
-    seed_: int,
     users: int = 2,
     withheld: frozenset[str] = frozenset(),
     destructive: bool = False,
     faults: bool = False,
     restarts: Sequence[str] = (),
-) -> list[Script]:
-    """So many scripts of at most so many steps.
+) -> Script:
+    """A script of at most so many groups of steps.
 
-    With `destructive` they may stop everything, and are fond of it; with `faults` connections break in every way; each
-    holds one of these `restarts`, if there are any.
+    With `destructive` it may stop everything, and is fond of it; with `faults` connections break in every way; it holds
+    one of these `restarts`, if there are any.
     """
-    random = Random(seed_)  # noqa: S311 - no secret hangs on it
     allowed = {"withheld": withheld, "destructive": destructive, "faults": faults}
-    return [_Drawing(contract, random, users, **allowed).script(size, restarts) for _ in range(count)]
+    return _Drawing(contract, Random(seed), users, **allowed).script(size, restarts)  # noqa: S311 - no secret
+
+
+def scripts(contract: Contract, *, count: int, seed_: int, **facts: Any) -> list[Script]:
+    """So many scripts; the facts are those of `script`."""
+    return [script(contract, f"{seed_}-{n}", **facts) for n in range(1, count + 1)]
+
+
+def warm(contract: Contract) -> None:
+    """Works out what all drawing needs of the schemas: a second or two that nobody is to wait for later."""
+    for message in contract.messages.values():
+        if message.side.startswith("from-"):
+            valid_payloads(contract.shapes, message.schema)
+    for operation in contract.operations.values():
+        if operation.body and any(c["on"].get("operation") == operation.id for c in contract.causes.values()):
+            valid_payloads(contract.shapes, operation.body)
 
 
 class _Drawing:
@@ -136,9 +149,10 @@ class _Drawing:
 
     def _next(self) -> list[Step]:
         chosen: list[Move] = []
+        possible = self._model.moves()
         for _ in range(self._one_of(TOGETHER)):
             legal, busy = self._one_of(LEGAL), {move.actor for move in chosen}
-            open_ = [m for m in self._model.moves() if m.legal == legal and m.actor not in busy]
+            open_ = [m for m in possible if m.legal == legal and m.actor not in busy]
             if (move := self._chosen(self._failing(open_) or open_)) is not None:
                 if move.cause in MAKING:
                     made = len(self._model.commands) + 1 + sum(m.cause in MAKING for m in chosen)

@@ -86,7 +86,17 @@ class Model:
     """Agent → the last sequence of its session output on this connection."""
     broken: Broken = field(default_factory=Broken)
 
+    _steps: dict[tuple[str, str, str], str] = field(init=False)
+    """Machine, cause and state → the state that follows."""
+    _named: set[tuple[str, str]] = field(init=False)
+    """Machine and cause, where the machine concerns itself with it."""
+    _kinds: dict[str, str] = field(default_factory=dict)
+    """Cause → its kind, once asked for."""
+
     def __post_init__(self) -> None:
+        found = [(name, s) for name, facts in self.contract.machines.items() for s in facts["transitions"]]
+        self._steps = {(name, s["on"], s["from"]): s["to"] for name, s in found}
+        self._named = {(name, cause) for name, cause, _ in self._steps}
         self.agents = dict.fromkeys(self.cast.agents, ABSENT)
         self.moving = frozenset(_moving(self.contract))
 
@@ -104,10 +114,11 @@ class Model:
 
     def kind(self, move: Move) -> str:
         """The message type, the operation, or the word for an end, that a move consists of."""
-        if move.cause in FAULTS:
-            return "fault"
-        on = self._on(move)
-        return self.contract.messages[on["message"]].type if "message" in on else on.get("operation", "close")
+        if (known := self._kinds.get(move.cause)) is None:
+            on = self._on(move)
+            message = self.contract.messages[on["message"]].type if "message" in on else on.get("operation", "close")
+            known = self._kinds[move.cause] = "fault" if move.cause in FAULTS else message
+        return known
 
     def _on(self, move: Move) -> Mapping[str, Any]:
         cause = self.contract.causes.get(move.cause)
@@ -206,15 +217,14 @@ class Model:
         return command is None or self._has_step("command", move.cause, command.state)
 
     def _names(self, machine: str, cause: str) -> bool:
-        return any(step["on"] == cause for step in self.contract.machines[machine]["transitions"])
+        return (machine, cause) in self._named
 
     def _has_step(self, machine: str, cause: str, state: str) -> bool:
         """Whether the machine has this step from a state, or does not concern itself with the cause."""
         return not self._names(machine, cause) or self._step(machine, cause, state) is not None
 
     def _step(self, machine: str, cause: str, state: str) -> str | None:
-        steps = self.contract.machines[machine]["transitions"]
-        return next((s["to"] for s in steps if s["on"] == cause and s["from"] == state), None)
+        return self._steps.get((machine, cause, state))
 
     def take(self, move: Move) -> None:
         """The world after a move."""

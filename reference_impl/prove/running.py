@@ -25,6 +25,8 @@ _WITHIN_S: Final = 300
 """Given to one run; enough for cases that ask for patience."""
 _MARGIN_S: Final = 60
 _USERS: Final = ("alice", "bob", "carol")
+_GROUPS: Final = 17
+"""Groups of users for generated sequences: each that is played has one to itself."""
 _TIMINGS: Final = {"heartbeat_interval": 4.0, "init_timeout": 2.0, "cancel_grace": 2.0}
 """At level full the real time-outs run, short ones: seconds, as the profile and the server's options name them."""
 
@@ -106,7 +108,8 @@ class _Place:
         """Let the suite draw sequences and play them, nothing else, until something breaks or the time is over."""
         sequences = ["--effort", "deep", "--only", "sequence/*,stopping/*", "--fail-fast"]
         limits = ["--seed", str(seed), "--max-time", str(seconds)]
-        report = await self._run(self._profile(serve, "full"), [*sequences, *limits])
+        users = [f"{name}-{number}" if number else name for number in range(_GROUPS) for name in _USERS]
+        report = await self._run(self._profile(serve, "full", users), [*sequences, *limits])
         found = [
             one
             for clause in report.document["clauses"].values()
@@ -143,18 +146,18 @@ class _Place:
         except (OSError, ValueError):
             raise TroubleError(f"the suite exits {code} without a report: {_last_words(log)}") from None
 
-    def _profile(self, serve: Sequence[str], level: str) -> str:
+    def _profile(self, serve: Sequence[str], level: str, names: Sequence[str] = _USERS) -> str:
         """The target as the suite is told of it: how to start it, how to sign in, and what it promises."""
         database, outbox = str(self._path / "db.sqlite3"), str(self._path / "mails")
         program = self._programs.reference
-        users = [part for user in _USERS for part in ("--user", user)]
+        users = [part for user in names for part in ("--user", user)]
         timings = _TIMINGS if level == "full" else {}
         options = [part for name, value in timings.items() for part in ("--" + name.replace("_", "-"), str(value))]
         server = ["--port", "{port}", "--db", database, "--log-level", "error", "--mail-outbox", outbox, *_LOGIN]
         settings: dict[str, object] = {
             "url": "http://127.0.0.1:{port}",
             "level": level,
-            "users": _USERS,
+            "users": list(names),
             "jwt_secret_env": SECRET,
             "command": [*program, "serve", *server, *users, *options, *serve],
             "ready": "/health",
