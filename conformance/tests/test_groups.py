@@ -73,7 +73,7 @@ def test_what_other_users_feel_bears_no_company(need: str) -> None:
 
 
 @pytest.mark.parametrize(("need", "company"), [("restart", False), ("destructive", True)])
-def test_what_is_generated_asks_for_no_server_of_its_own(need: str, company: bool) -> None:  # noqa: FBT001 - a parameter
+def test_what_is_generated_asks_for_no_server_of_its_own(need: str, company: bool) -> None:
     """A restart is felt by all; a stop is, by contract, felt by its own user, and so many are drawn."""
     drawn = replace(provocation(alone=True, needs=need)(script), document={})
     assert Groups((FIRST, SECOND), bundled=True).bears_company(drawn) == company
