@@ -233,7 +233,13 @@ def _inputs(t: Timeline, task: Task) -> list[_Input]:
             everything.append(_Input(loss.closed.at - early, known, "loss", "FAILED", loss.closed, loss.agent.id))
     restarts = (n for n in t.notes if n.kind in RESTART)  # what becomes of an executing one then is not said
     everything += [_Input(n.at, None, "restart", "", n, "") for n in restarts]
-    return sorted((i for i in everything if i.at > order.cause.at), key=lambda i: i.at)
+    return sorted((i for i in everything if _may_change(i, order)), key=lambda i: i.at)
+
+
+def _may_change(i: _Input, order: Order) -> bool:
+    """Whether something may have come after a command: what is said of all its agent's may have been asked before."""
+    is_late = i.settled is None or i.settled > order.cause.at
+    return i.at > order.cause.at or (i.by in {"stop", "deletion"} and is_late)
 
 
 def _losses(t: Timeline) -> list[Loss]:

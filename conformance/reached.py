@@ -107,10 +107,10 @@ class _Reader:
         if value is MISSING:
             return
         shapes = self._contract.shapes
-        yield from (("fields", f"{shape.owner} {pointer}") for pointer, _ in placed(value))
         if shapes.accepts(shape.schema, value):
-            yield from (("kept", name) for name in self._held(shape, value))
+            yield from self._held(shape, value)
             return
+        yield from (("fields", f"{shape.owner} {pointer}") for pointer, _ in placed(value))
         for pointer, keyword in shapes.broken(shape.schema, value):
             yield "broken", f"{shape.owner} {_any(pointer)} {keyword}"
 
@@ -118,13 +118,17 @@ class _Reader:
         """A value that the backend sent."""
         self._looked_at[shape.owner] += 1
         if value is not MISSING and self._looked_at[shape.owner] <= MOST:
-            yield from (("fields", f"{shape.owner} {pointer}") for pointer, _ in placed(value))
-            yield from (("kept", name) for name in self._held(shape, value))
+            yield from self._held(shape, value)
 
-    def _held(self, shape: Shape, value: Any) -> Iterator[str]:
+    def _held(self, shape: Shape, value: Any) -> Iterator[tuple[str, str]]:
+        """The places of a value that keeps its schema, and the keywords there that say anything of it."""
         at = keywords_at(self._contract.shapes, shape.schema)
         for pointer, inner in placed(value):
-            yield from (f"{shape.owner} {pointer} {k}" for k in at.get(pointer, ()) if is_put_to(k, inner))
+            place = f"{shape.owner} {pointer}"
+            yield "fields", place
+            for keyword in at.get(pointer, ()):
+                if is_put_to(keyword, inner):
+                    yield "kept", f"{place} {keyword}"
 
     def _typed(self, shape: Shape, text: str) -> Any:
         """A query value as its schema means it."""

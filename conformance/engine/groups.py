@@ -17,6 +17,8 @@ OF_THE_FIRST = frozenset({"account", "mail"})
 BEYOND_USERS = frozenset({"restart", "rest-limit", "load", "destructive"})
 """Needs of cases that other users feel too, or would if the backend were wrong."""
 
+SPARE_AT_ONCE = 24
+"""How many drawn sequences are played at the same time: they wait for more of their time than they ask for."""
 Numbered = tuple[int, "Case"]
 """A case with its number in the plan."""
 
@@ -62,7 +64,7 @@ class Groups:
         apart = [n for n in ordered if not self.bears_company(n[1].provocation)]
         yield [n for n in ordered if n not in apart], at_once
         yield sorted(apart, key=lambda numbered: numbered[1].provocation.disturbs), 1
-        yield spare, at_once
+        yield spare, SPARE_AT_ONCE if self._are_several and at_once > 1 else at_once
 
     @asynccontextmanager
     async def lent(self, provocation: Provocation) -> AsyncIterator[tuple[str, ...]]:

@@ -198,7 +198,7 @@ class Run:
 
     async def _side_by_side(self, site: Site, plan: Plan) -> None:
         most = 1 if self._options.fail_fast else MOST
-        self._shrinker = Shrinker(self._player(site), self._counts, most)
+        self._shrinker = Shrinker(self._player(site), self._counts, self._groups.bears_company, most)
 
         async def work(waiting: Iterator[tuple[int, Case]]) -> None:
             for number, case in waiting:
@@ -343,19 +343,12 @@ class Run:
         numbers = itertools.count(SHRUNK)
 
         async def played(script: Mapping[str, Any], name: str) -> Played:
-            provocation = provocation_of(script, name)
-            world = World(site, provocation.id, number=next(numbers), seed=self._options.seed)
-            self._worlds.add(world)
-            try:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(provocation.budget):
-                        await provocation.script(world)
-                timeline = world.timeline()
-                judgements, _, _ = await self._bench.judged(timeline, self._rules.values())
-            finally:
-                self._worlds.discard(world)
-                await world.close()
-            return Played(script, timeline, judgements)
+            case = Case(name, provocation_of(script, name), ())
+            finished, cancelled = await self._played(site, case, next(numbers))
+            if cancelled:
+                raise asyncio.CancelledError
+            assert finished.timeline is not None  # noqa: S101 - it was played
+            return Played(script, finished.timeline, finished.judgements)
 
         return played
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from conformance.judge import Judgement
-    from conformance.rule import Finding
+    from conformance.rule import Finding, Provocation
     from conformance.timeline import Timeline
 
 MOST = 5
@@ -41,13 +41,15 @@ class Shrinker:
     """Plays a script, as a case of this id, and judges it."""
     counts: Callable[[Finding], bool]
     """Whether a finding is worth it: one on which the verdict hangs."""
+    bears_company: Callable[[Provocation], bool]
+    """Whether more than one play of a case may go on at the same time."""
     most: int = MOST
     done: set[tuple[Any, ...]] = field(default_factory=set)
 
     async def smallest(self, first: Played, seconds: float) -> Played:
         """The smallest play that still shows a breach which no case before this one showed; else the play itself.
 
-        Of what needs the user to itself, one edit after the other is tried.
+        Of what bears no company, one edit after the other is tried.
         """
         fresh = [s for f in first.findings if self.counts(f) and (s := signature(f)) not in self.done]
         if not fresh or len(self.done) >= self.most or seconds <= 0:
@@ -66,7 +68,7 @@ class Shrinker:
 
         from conformance.sequences.shrink import AT_ONCE, shrink  # noqa: PLC0415 - only where something broke
 
-        own = provocation_of(first.script, "")
+        at_once = AT_ONCE if self.bears_company(provocation_of(first.script, "")) else 1
         if await fails(first.script):  # what does not show again is told as it was seen
-            await shrink(dict(first.script), fails, seconds=seconds, at_once=1 if own.alone else AT_ONCE)
+            await shrink(dict(first.script), fails, seconds=seconds, at_once=at_once)
         return best

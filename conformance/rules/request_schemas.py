@@ -9,7 +9,9 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from conformance import command_scene
 from conformance.asked import Asked, asked, may_be_refused, texts
+from conformance.command_orders import orders
 from conformance.resources import changed, data_of, is_known, looks_around, resource_of
 from conformance.rest_views import code, is_failure, judged, outcome
 from conformance.rule import Finding, Rule, provocation
@@ -137,6 +139,8 @@ def _told(t: Timeline, e: Exchange) -> Iterator[Frame]:
     order, resource = ORDERS.get(e.operation or ""), resource_of(e)
     if order is None or resource is None:
         return
+    if (made := orders(t).get(resource.id)) is not None and made.limit is not None:
+        return  # its agent is told when its time is up
     for agent in t.agents:
         about = [f for f in agent.of_kind(order, after=e.seq) if _names(f, resource.id, agent.agent_id)]
         asks = [x for x in t.exchanges if x.operation in {*ORDERS, "emergencyStop", "deleteAgent"}]
@@ -194,6 +198,21 @@ def refused_before_it_came_back_as_another(s: Scene) -> None:
     s.rest("POST", "/agents/a1/restart", 409, {"success": False, "error": "Away"}, request={"reason": ""})
     s.agent("a1", name="Bea", version="2.0.0")
     s.shows(s.row("a1", name="Bea", version="2.0.0"))
+
+
+def refused_once_its_time_was_up(s: Scene) -> None:
+    limit = {"executionConstraints": {"timeLimitMs": 700}}
+    agent, dashboard = s.agent("a1"), s.dashboard()
+    command_scene.asks(dashboard, **limit)
+    command_scene.takes(agent, **limit)
+    command_scene.acks(agent)
+    s.wait(1)
+    for _ in range(2):
+        command_scene.shows(s, command_scene.ONE, "FAILED")
+        cancel = f"/commands/{command_scene.ONE}/cancel"
+        s.rest("POST", cancel, 409, {"success": False, "error": "Ended"}, request={"reason": ""})
+        agent.gets("COMMAND_CANCEL", {"commandId": command_scene.ONE, "reason": "Time is up"})
+    command_scene.shows(s, command_scene.ONE, "FAILED")
 
 
 def refused_and_replaced(s: Scene) -> None:
@@ -354,7 +373,7 @@ RULES = (
         judges="What was refused, for its shape or for its token, changed nothing, made nothing and told no agent.",
         when=refusals,
         check=nothing_happened,
-        good=(refused_and_forgotten, refused_before_it_came_back_as_another),
+        good=(refused_and_forgotten, refused_before_it_came_back_as_another, refused_once_its_time_was_up),
         bad=(refused_and_replaced, refused_and_made, made_by_a_stranger, refused_and_told),
         cases=(bodies_of_every_operation,),
     ),

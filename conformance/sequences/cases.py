@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 BUDGET = 20.0
 RESTART_BUDGET = 90.0
-SIZE = 12
+SIZE = 20
 """How many groups of steps a script has at most."""
 MOST_RESTARTS = 10
 """Sequences with a restart in one run: each waits for it alone."""

@@ -19,7 +19,6 @@ something or much (swarm testing; Groce et al. 2012), so that what one cause dro
 
 from __future__ import annotations
 
-from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -53,7 +52,11 @@ FEWEST = 4
 """How many groups of steps a script has at least, after those with which it begins."""
 TASTES = (0, 1, 1, 4)
 """How much of a cause there is in a script."""
+THEMES: Mapping[str, Sequence[int]] = {"command": (2, 4, 8), "agent": (1, 2, 4), "session": (1, 1, 2)}
+"""How much of a script is about commands, about agents, and about neither, by weight."""
 GOING_ON = 4
+ENDING = 4
+"""How much less likely a move is after which nothing more can come of a command."""
 MOVING, NEAR = 6, 4
 """How much likelier a move is that changes a state, and one that is about what the last ones were about."""
 OPEN = ("QUEUED", "EXECUTING")
@@ -115,6 +118,7 @@ class _Drawing:
         self._tastes |= dict.fromkeys(FAULTS, 1)
         if self._model.destructive:
             self._tastes |= dict.fromkeys(STOPS, max(TASTES))
+        self._themes = {theme: self._one_of(weights) for theme, weights in THEMES.items()}
         self._last: set[str] = set()
         """The agents and commands that the last moves were about."""
         self._made = 0
@@ -156,7 +160,7 @@ class _Drawing:
             if (move := self._chosen(self._failing(open_) or open_)) is not None:
                 if move.cause in MAKING:
                     made = len(self._model.commands) + 1 + sum(m.cause in MAKING for m in chosen)
-                    move = replace(move, command=f"command-{made}")
+                    move = move._replace(command=f"command-{made}")
                 chosen.append(move)
                 self._last = self._about(move) | (self._last if len(chosen) > 1 else set())
         steps = [self._step(move) for move in chosen]
@@ -192,28 +196,34 @@ class _Drawing:
         return faults if self._random.random() < FAULTY else []
 
     def _chosen(self, moves: Sequence[Move]) -> Move | None:
-        """One of them: first what is said or called, then with what meaning, then by whom and about what."""
-        kinds: dict[str, dict[str, list[Move]]] = {}
+        """One of them: first what kind of thing it is about, then what is said or called, and with what meaning."""
+        themes: dict[str, dict[str, dict[str, list[Move]]]] = {}
         for move in moves:
             if self._tastes[move.cause]:
                 kind = move.cause if move.cause in FAULTS else self._model.kind(move)
-                kinds.setdefault(kind, {}).setdefault(move.cause, []).append(move)
-        if not kinds:
+                theme = "command" if move.command else "agent" if move.agent else "session"
+                themes.setdefault(theme, {}).setdefault(kind, {}).setdefault(move.cause, []).append(move)
+        if not themes:
             return None
+        kinds = self._likely(themes, [self._themes[theme] for theme in themes])
         causes = self._likely(kinds, [max(self._weight(*one) for one in causes.items()) for causes in kinds.values()])
         found = self._likely(causes, [self._weight(*one) for one in causes.items()])
         return self._random.choices(found, [NEAR if about(move) & self._last else 1 for move in found])[0]
 
     def _weight(self, cause: str, moves: Sequence[Move]) -> int:
-        goes_on = any(move.command in self._last and cause not in MAKING for move in moves)
-        return self._tastes[cause] * (MOVING if cause in self._model.moving else 1) * (GOING_ON if goes_on else 1)
+        if cause in MAKING:  # the more wait, the less another one is likely
+            return max(1, self._tastes[cause] * MOVING // (1 + self._model.waiting))
+        goes_on = any(move.command in self._last for move in moves)
+        moves_on = MOVING if cause in self._model.moving else 1
+        weight = self._tastes[cause] * moves_on * (GOING_ON if goes_on else 1)
+        return max(1, weight // ENDING) if cause in self._model.ending else weight
 
     def _likely(self, options: Mapping[str, T], weights: Sequence[int]) -> T:
         return self._random.choices(list(options.values()), weights)[0]
 
     def _step(self, move: Move) -> Step:
         if move.cause == LATE:
-            return {**self._step(replace(move, cause=move.says)), "cause": LATE, "on": "earlier"}
+            return {**self._step(move._replace(cause=move.says)), "cause": LATE, "on": "earlier"}
         if move.cause in FAULTS:
             return fault_step(move.cause, move.actor, move.says)
         head: Step = {"actor": move.actor, "cause": move.cause}

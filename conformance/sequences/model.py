@@ -8,7 +8,7 @@ contract. Nothing is judged by the model; rules judge what was seen.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from conformance.sequences.faults import FAULTS, HALF_OPEN, RESTARTS, VANISHED, Broken
 
@@ -37,8 +37,7 @@ class Cast:
     users: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(NamedTuple):
     """One thing that an actor can do next."""
 
     cause: str
@@ -82,6 +81,8 @@ class Model:
     commands: dict[str, Command] = field(default_factory=dict)
     moving: frozenset[str] = field(init=False)
     """The causes that take an agent or a command to another state, ask for that, or show the state."""
+    ending: frozenset[str] = field(init=False)
+    """The causes that take a command where nothing leads any further."""
     session: dict[str, int] = field(default_factory=dict)
     """Agent → the last sequence of its session output on this connection."""
     broken: Broken = field(default_factory=Broken)
@@ -99,6 +100,14 @@ class Model:
         self._named = {(name, cause) for name, cause, _ in self._steps}
         self.agents = dict.fromkeys(self.cast.agents, ABSENT)
         self.moving = frozenset(_moving(self.contract))
+        commands = [step for name, step in found if name == "command"]
+        ends = {step["to"] for step in commands} - {step["from"] for step in commands}
+        self.ending = frozenset(step["on"] for step in commands if step["to"] in ends)
+
+    @property
+    def waiting(self) -> int:
+        """How many commands have not started."""
+        return sum(command.state == "QUEUED" for command in self.commands.values())
 
     def user(self, actor: str) -> int:
         """The number of an actor's user."""

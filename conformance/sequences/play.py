@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from conformance.world.user import User
     from conformance.world.world import World
 
-DELIVERY_SECONDS = 1.0
+DELIVERY_SECONDS = 0.5
 FROM_AGENT = ("COMMAND_ACK", "COMMAND_COMPLETE")
 CREATED = 201
 OPEN = {"QUEUED", "EXECUTING"}

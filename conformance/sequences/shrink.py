@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Fails = Callable[[Script], Awaitable[bool]]
 
-AT_ONCE = 6
+AT_ONCE = 12
 TRIES = 3
 SECONDS = 30.0
 
