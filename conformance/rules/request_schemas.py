@@ -201,10 +201,10 @@ def refused_before_it_came_back_as_another(s: Scene) -> None:
 
 
 def refused_once_its_time_was_up(s: Scene) -> None:
-    limit = {"executionConstraints": {"timeLimitMs": 700}}
+    limit = {"timeLimitMs": 700}
     agent, dashboard = s.agent("a1"), s.dashboard()
-    command_scene.asks(dashboard, **limit)
-    command_scene.takes(agent, **limit)
+    command_scene.asks(dashboard, executionConstraints=limit)
+    command_scene.takes(agent, executionConstraints=limit)
     command_scene.acks(agent)
     s.wait(1)
     for _ in range(2):

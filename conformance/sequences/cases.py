@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property, partial
 from itertools import islice
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from conformance.rule import Provocation
@@ -13,7 +14,7 @@ from conformance.sequences.play import play
 from conformance.sequences.script import each_step, read_script
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from conformance.contract import Contract
@@ -29,6 +30,8 @@ MOST_RESTARTS = 10
 STOPPING = {"dashboard.emergency-stop", "rest.emergency-stop"}
 PER_SECOND = 20
 """Sequences that are planned for each second where there are to be as many as there is time for: more than enough."""
+MANY_USERS = 6
+"""Users with whom a case can have some to itself while others run."""
 TRIED = 10
 """How many are drawn for each one that is wanted, where only those with certain causes are."""
 
@@ -69,16 +72,17 @@ def drawn(  # noqa: PLR0913 - the facts that decide, by name
 ) -> Iterator[Provocation]:
     """So many sequences from a seed, or as many as there is time for in so many seconds.
 
-    One in ten may stop everything where the target allows it (one for each two seconds); one in twenty, ten at most,
-    restarts the backend where it can be restarted. Faults of connections are drawn for a target on this machine,
-    elsewhere only where it allows harm. With `causes`, the first of them in which one of these happens, and no others;
+    One in ten may stop everything where the target allows it (one in four, where users are many and it disturbs none);
+    one in twenty, ten at most, restarts the backend where it can be restarted. Faults of connections are drawn for a
+    target on this machine, elsewhere only where it allows harm. With `causes`, the first of them in which one of these happens, and no others;
     that may be fewer.
     """
     from conformance.sequences.draw import script, warm  # noqa: PLC0415 - slow, and most runs do without
 
     warm(contract)
     most = count or int(seconds * PER_SECOND)
-    stopping = (count // 10 or int(seconds / 2)) if target.destructive else 0
+    many = users >= MANY_USERS
+    stopping = (most // 4 if many else count // 10 or int(seconds / 2)) if target.destructive else 0
     restarts = (*((RESTARTED,) if target.can_restart else ()), *((KILLED,) if target.can_kill else ()))
     restarting = min(most // 20, MOST_RESTARTS) if restarts else 0
     shares: tuple[tuple[str, int, dict[str, Any]], ...] = (
@@ -92,12 +96,20 @@ def drawn(  # noqa: PLR0913 - the facts that decide, by name
         "withheld": frozenset(target.withheld),
         "faults": target.is_loopback or target.destructive,
     }
+    found: list[list[Provocation]] = []
     for kind, number, own in shares:
         names = (f"{kind}/{seed}-{n}" for n in range(1, 1 + number * (1 if causes is None else TRIED)))
-        found = ((name, Drawn(partial(script, contract, name, **facts, **own))) for name in names)
-        fitting = (one for one in found if causes is None or any(s["cause"] in causes for s in each_step(one[1])))
-        for name, document in islice(fitting, number):
-            yield _of_kind(kind, name, document, spare=not count and kind == "sequence")
+        documents = ((name, Drawn(partial(script, contract, name, **facts, **own))) for name in names)
+        fitting = (one for one in documents if causes is None or any(s["cause"] in causes for s in each_step(one[1])))
+        spare = not count and (kind == "sequence" or (kind == "stopping" and many))
+        found.append([_of_kind(kind, name, document, spare=spare) for name, document in islice(fitting, number)])
+    yield from _mingled(found)
+
+
+def _mingled(shares: Sequence[Sequence[Provocation]]) -> Iterator[Provocation]:
+    """All of them, each kind spread evenly over the whole: wherever it ends, there were some of each."""
+    placed = [((number + 0.5) / len(share), one) for share in shares for number, one in enumerate(share)]
+    yield from (one for _, one in sorted(placed, key=itemgetter(0)))
 
 
 def _of_kind(kind: str, name: str, document: Mapping[str, Any], *, spare: bool) -> Provocation:

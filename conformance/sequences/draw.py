@@ -37,6 +37,7 @@ T = TypeVar("T")
 
 FORMAT = 1
 AGAIN = "agent.connected-again"
+STARTED = "agent.command-started"
 MAKING = {"dashboard.command", "rest.command"}
 TOGETHER = (1, 1, 1, 2, 2, 3)
 """How many things happen at the same time, by weight."""
@@ -54,6 +55,8 @@ TASTES = (0, 1, 1, 4)
 """How much of a cause there is in a script."""
 THEMES: Mapping[str, Sequence[int]] = {"command": (2, 4, 8), "agent": (1, 2, 4), "session": (1, 1, 2)}
 """How much of a script is about commands, about agents, and about neither, by weight."""
+PILING_UP = (True, False, False)
+"""How often commands pile up in a script rather than being worked off, by weight."""
 GOING_ON = 4
 ENDING = 4
 """How much less likely a move is after which nothing more can come of a command."""
@@ -118,6 +121,7 @@ class _Drawing:
         self._tastes |= dict.fromkeys(FAULTS, 1)
         if self._model.destructive:
             self._tastes |= dict.fromkeys(STOPS, max(TASTES))
+        self._piles_up = self._one_of(PILING_UP)
         self._themes = {theme: self._one_of(weights) for theme, weights in THEMES.items()}
         self._last: set[str] = set()
         """The agents and commands that the last moves were about."""
@@ -211,12 +215,13 @@ class _Drawing:
         return self._random.choices(found, [NEAR if about(move) & self._last else 1 for move in found])[0]
 
     def _weight(self, cause: str, moves: Sequence[Move]) -> int:
-        if cause in MAKING:  # the more wait, the less another one is likely
-            return max(1, self._tastes[cause] * MOVING // (1 + self._model.waiting))
+        if cause in MAKING:  # the more wait, the less another one is likely, unless they are to pile up
+            return max(1, self._tastes[cause] * MOVING // (1 if self._piles_up else 1 + self._model.waiting))
         goes_on = any(move.command in self._last for move in moves)
         moves_on = MOVING if cause in self._model.moving else 1
         weight = self._tastes[cause] * moves_on * (GOING_ON if goes_on else 1)
-        return max(1, weight // ENDING) if cause in self._model.ending else weight
+        is_rare = cause in self._model.ending or (self._piles_up and cause == STARTED)
+        return max(1, weight // ENDING) if is_rare else weight
 
     def _likely(self, options: Mapping[str, T], weights: Sequence[int]) -> T:
         return self._random.choices(list(options.values()), weights)[0]
