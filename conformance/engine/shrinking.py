@@ -45,30 +45,34 @@ class Shrinker:
     """Whether more than one play of a case may go on at the same time."""
     most: int = MOST
     done: set[tuple[Any, ...]] = field(default_factory=set)
+    begun: int = 0
+    """How many cases have been shrunk."""
 
     async def smallest(self, first: Played, seconds: float) -> Played:
-        """The smallest play that still shows a breach which no case before this one showed; else the play itself.
+        """The smallest play that still shows one of the breaches that no case before showed; else the play itself.
 
         Of what bears no company, one edit after the other is tried.
         """
-        fresh = [s for f in first.findings if self.counts(f) and (s := signature(f)) not in self.done]
-        if not fresh or len(self.done) >= self.most or seconds <= 0:
+        fresh = {signature(f) for f in first.findings if self.counts(f)} - self.done
+        if not fresh or self.begun >= self.most or seconds <= 0:
             return first
-        wanted = fresh[0]
-        self.done.add(wanted)
+        self.done |= fresh
+        self.begun += 1
         best = first
 
         async def fails(script: Mapping[str, Any]) -> bool:
             nonlocal best
             played = await self.play(script, first.timeline.case)
-            found = any(signature(f) == wanted for f in played.findings)
+            found = any(signature(f) in fresh for f in played.findings)
             if found and len(str(script)) < len(str(best.script)):
                 best = played
             return found
 
-        from conformance.sequences.shrink import AT_ONCE, shrink  # noqa: PLC0415 - only where something broke
+        from conformance.sequences.shrink import AT_ONCE, TRIES, shrink  # noqa: PLC0415 - only where something broke
 
         at_once = AT_ONCE if self.bears_company(provocation_of(first.script, "")) else 1
-        if await fails(first.script):  # what does not show again is told as it was seen
-            await shrink(dict(first.script), fails, seconds=seconds, at_once=at_once)
-        return best
+        for _ in range(TRIES):
+            if await fails(first.script):
+                await shrink(dict(first.script), fails, seconds=seconds, at_once=at_once)
+                break
+        return best  # what does not show again is told as it was seen

@@ -74,8 +74,8 @@ def drawn(  # noqa: PLR0913 - the facts that decide, by name
 
     One in ten may stop everything where the target allows it (one in four, where users are many and it disturbs none);
     one in twenty, ten at most, restarts the backend where it can be restarted. Faults of connections are drawn for a
-    target on this machine, elsewhere only where it allows harm. With `causes`, the first of them in which one of these happens, and no others;
-    that may be fewer.
+    target on this machine, elsewhere only where it allows harm. With `causes`, the first of them in which one of these
+    happens, and no others; that may be fewer.
     """
     from conformance.sequences.draw import script, warm  # noqa: PLC0415 - slow, and most runs do without
 

@@ -39,7 +39,7 @@ FORMAT = 1
 AGAIN = "agent.connected-again"
 STARTED = "agent.command-started"
 MAKING = {"dashboard.command", "rest.command"}
-TOGETHER = (1, 1, 1, 2, 2, 3)
+TOGETHER = (1, 1, 2, 2, 2, 3)
 """How many things happen at the same time, by weight."""
 LEGAL = (True,) * 7 + (False,)
 """How often a forbidden move is tried, by weight."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 AT_ONCE = 12
 TRIES = 3
+"""How often an edit is played that did not break anything, once what shows each time has been taken out."""
 SECONDS = 30.0
 
 
@@ -35,10 +36,11 @@ async def shrink(
     """
     end = time.monotonic() + seconds
     smallest = script
-    for edits in (_without_chunks, _without_members, _in_turn, _plainer):
+    passes = ((edits, count) for count in (1, tries) for edits in (_without_names, *EDITS))
+    for edits, count in passes:  # what shows each time needs one try, and is soon small; a race is given more then
         found: Script | None = smallest
         while found is not None and time.monotonic() < end:
-            found = await _first(edits(smallest), fails, tries, end, at_once)
+            found = await _first(edits(smallest), fails, count, end, at_once)
             smallest = found or smallest
     return _without_idle_actors(smallest)
 
@@ -73,6 +75,17 @@ async def _of_batch(batch: list[Script], still: Fails) -> Script | None:
 
 def _with(script: Script, steps: list[Any]) -> Script:
     return {**script, "steps": steps}
+
+
+def _without_names(script: Script) -> Iterator[Script]:
+    """Everything that one actor does, or that is about it or one command, taken out."""
+    made = [step["makes"]["command"] for step in each_step(script) if "makes" in step]
+    actors = dict.fromkeys([*(step["actor"] for step in each_step(script)), *script["agents"], *made])
+    for name in actors:
+        groups = [[m for m in step.get("together", [step]) if f"'{name}'" not in repr(m)] for step in script["steps"]]
+        left = [group[0] if len(group) == 1 else {"together": group} for group in groups if group]
+        if left and left != script["steps"]:
+            yield _with(script, left)
 
 
 def _without_chunks(script: Script) -> Iterator[Script]:
@@ -114,6 +127,9 @@ def _plainer(script: Script) -> Iterator[Script]:
             inner = list(each_step(edited))[number]
             del inner["payload" if "payload" in inner else "body"][name]
             yield edited
+
+
+EDITS = (_without_chunks, _without_members, _in_turn, _plainer)
 
 
 def _without_idle_actors(script: Script) -> Script:
