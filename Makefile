@@ -16,8 +16,8 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-unit: setup
-	$(BIN)/pytest
+unit: setup # a worker for each processor; what a file has in common, a server or a database, is made once
+	$(BIN)/pytest --numprocesses auto --dist loadfile
 
 prove: setup
 	$(BIN)/onsembl-reference prove --report reports/run

@@ -275,7 +275,7 @@ def test_on_the_command_line(tmp_path: Path) -> None:
     edit(tmp_path / "contracts" / HEARTBEAT, lambda s: s["properties"].update(note={"type": "string"}))
     done = run("--changed-since", "main", "--report", "json=report.json")
     first, second = done.stdout.splitlines()[:2]
-    assert first.startswith("CONFORMS"), done
+    assert first.startswith("CONFORMS"), done.stdout
     assert second.startswith("Changed in the contract since main: message from-agent.AGENT_HEARTBEAT.")
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["plan"]["planned"] == 2

@@ -234,7 +234,7 @@ def test_progress_is_quiet_off_a_terminal(monkeypatch: pytest.MonkeyPatch) -> No
             terminal.take(CaseStarted(f"c/{case}"))
             terminal.take(finished(f"c/{case}", disconnect.never))
     assert out.getvalue() == ""
-    assert re.fullmatch(r"3 of 1 case · \d+ breach(es)?\n", err.getvalue())
+    assert re.fullmatch(r"3 cases · \d+ breach(es)?\n", err.getvalue())
 
 
 def test_report_files_are_whole_or_not_there(tmp_path: Path) -> None:
