@@ -120,7 +120,7 @@ def _script(message: Message, make: Callable[[], Samples], number: int) -> Any:
 
     async def played(world: World) -> None:
         found = await in_turn(make)
-        stage = await Stage.set(world, message, world.user(number % len(world.site.keyring.users)))
+        stage = await Stage.set(world, message, world.user(number % len(world.users)))
         await stage.send(found.broken, valid=False)
         await stage.send(found.valid, valid=True)
         await world.quiet()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import re
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
@@ -19,6 +19,10 @@ from conformance.judge import judge
 from conformance.rules import all_rules
 from conformance.scene import Scene
 from conformance.target import Target
+from conformance.tests.running import run
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CONTRACT = load_contract()
 SCHEMA = "messages/from-dashboard/AGENT_CONTROL.json"
@@ -73,6 +77,13 @@ def test_withheld_messages_are_left_out_and_what_stops_everything_asks() -> None
     assert "messages/from-agent.TRACE_EVENT" not in found
     stop = found["messages/from-dashboard.EMERGENCY_STOP"]
     assert (stop.alone, stop.needs) == (True, frozenset({"destructive"}))
+
+
+def test_the_bundled_reference_keeps_to_them_all(tmp_path: Path) -> None:
+    """Each message has its case, whatever users that is given: as many as are played at once have some of their own."""
+    told = run(tmp_path / "run", "--level", "full", "--effort", "quick", "--only", "messages/*")
+    assert told.code == 0, told.out
+    assert told.report["plan"]["emitted"] == told.report["plan"]["planned"] > 20
 
 
 def test_coverage_counts_what_was_sent_and_seen() -> None:
