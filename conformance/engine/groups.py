@@ -54,7 +54,7 @@ class Groups:
         return [n for n in cases if self._are_several and n[1].provocation.waits]
 
     def phases(self, cases: Iterable[Numbered], at_once: int) -> Iterator[tuple[list[Numbered], int]]:
-        """The cases that run at the same time, and how many: side by side, then in turn; at last while there is time.
+        """The cases that run at the same time, and how many: side by side, in turn, while there is time; then load.
 
         Long ones are first, so that none is left over when all others have ended: a budget says how long it may take.
         """
@@ -63,8 +63,10 @@ class Groups:
         ordered = [n for n in ordered if not n[1].provocation.spare]
         apart = [n for n in ordered if not self.bears_company(n[1].provocation)]
         yield [n for n in ordered if n not in apart], at_once
-        yield sorted(apart, key=lambda numbered: numbered[1].provocation.disturbs), 1
+        apart.sort(key=lambda numbered: numbered[1].provocation.disturbs)
+        yield [n for n in apart if not n[1].provocation.heavy], 1
         yield spare, SPARE_AT_ONCE if self._are_several and at_once > 1 else at_once
+        yield [n for n in apart if n[1].provocation.heavy], 1  # a backend takes its time to recover from it
 
     @asynccontextmanager
     async def lent(self, provocation: Provocation) -> AsyncIterator[tuple[str, ...]]:

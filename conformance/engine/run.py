@@ -48,7 +48,7 @@ SHRUNK = 1_000_000
 """The numbers of worlds that play what is being shrunk begin here: their agents are like nobody else's."""
 LOOKS = 3
 """How often a generated case is played again before it is believed that it only came late."""
-RESERVE = 20.0
+RESERVE = 30.0
 """Seconds at the end of a run in which nothing is begun that is played only if there is time."""
 TICK = 0.05
 PAUSE = 0.1
