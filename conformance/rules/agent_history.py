@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from conformance import reading
 from conformance.rest_views import Row, differences, instant, own_rows, rows, same
 from conformance.rule import Finding, Rule
-from conformance.views import Loss, causes, heartbeats, losses
+from conformance.views import KEPT_WITHIN, RESTART, Loss, causes, heartbeats, losses
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -168,9 +168,13 @@ def lost(t: Timeline) -> Iterator[Lost]:
     for loss in losses(t):
         said = [f for f in loss.agent.sent if f.type not in {"PING", "PONG"}]
         seen = own_rows(t, loss.agent_id, loss.agent.user)
-        beats = [b.metrics for b in heartbeats(t) if b.agent_id == loss.agent_id and b.sent.at < loss.closed.at]
+        told = [b for b in heartbeats(t) if b.agent_id == loss.agent_id and b.sent.at < loss.closed.at]
+        beats = [b.metrics for b in told]
         before = [r for r in seen if said and r.where.at > said[-1].at and r.where.ended <= loss.closed.at][-1:]
         if not before or not beats or before[0].value.get("last_heartbeat") is None or beats.count(beats[-1]) > 1:
+            continue
+        due = t.bound(told[-1].sent.at, KEPT_WITHIN)  # a backend that is killed before may have lost it (HB-2)
+        if any(n.kind in RESTART and told[-1].sent.at < n.at < due for n in t.notes):
             continue
         if reading.same_metrics(reading.metrics(before[0].value), beats[-1]):
             for row in seen:
@@ -195,6 +199,17 @@ def away(s: Scene, **after: object) -> None:
     s.shows(s.row("a1", last_heartbeat=s.born, last_metrics=s.metrics))
     agent.closes()
     s.shows(s.row("a1", **{"status": "OFFLINE", "last_heartbeat": s.born, "last_metrics": s.metrics, **after}))
+
+
+def killed_before_it_was_stored(s: Scene) -> None:
+    away(s)
+    s.wait(2)
+    agent = s.agent("a2")
+    agent.heartbeats()
+    s.shows(s.row("a2", last_heartbeat=s.born, last_metrics=s.metrics))
+    s.note(RESTART[0])
+    agent.closes("backend", None)
+    s.shows(s.row("a2", status="OFFLINE", last_heartbeat=None, last_metrics=None))
 
 
 def remembered(s: Scene) -> None:
@@ -254,7 +269,7 @@ RULES = (
         judges="An agent that went away keeps its last heartbeat and metrics.",
         when=lost,
         check=kept,
-        good=(remembered,),
+        good=(remembered, killed_before_it_was_stored),
         bad=(heartbeat_wiped, metrics_wiped, leaving_as_heartbeat),
         cases=(read_before_and_after_leaving,),
     ),
