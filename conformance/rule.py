@@ -61,7 +61,8 @@ class Provocation:
     name: str = ""
     """Its id, where it is none of a rule's own but was generated."""
     timed: bool = False
-    """It measures delays of a few hundred milliseconds: it runs when nothing else needs the machine."""
+    """It measures delays of a few hundred milliseconds: it runs when nothing else needs the machine, but on
+    the bundled reference, which is soon enough in company."""
     waits: bool = False
     """It does next to nothing for longer than most cases take: with users of its own it keeps nobody waiting."""
     spare: bool = False

@@ -44,9 +44,8 @@ class Groups:
         """
         if provocation.heavy or (provocation.timed and not self._bundled):
             return False
-        far = provocation.needs & (BEYOND_USERS if provocation.document is None else {"restart"})
-        if self._bundled and provocation.document is None:
-            far = frozenset()
+        felt = {"restart"} if provocation.document is not None else frozenset() if self._bundled else BEYOND_USERS
+        far = provocation.needs & felt
         return not provocation.alone or (self._are_several and not far)
 
     def waits(self, cases: Iterable[Numbered]) -> list[Numbered]:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import uuid4
 
 from conformance import reading
+from conformance.command_orders import orders
+from conformance.command_scene import TWO
 from conformance.dialogue import refusal
 from conformance.history_views import moment, subject
 from conformance.report_views import Reported, is_own, looks, makers, reported, said_last
@@ -108,9 +110,12 @@ def thefts(t: Timeline) -> Iterator[Stolen]:
 
 
 def kept_from(stolen: Stolen, t: Timeline) -> Iterator[Finding]:
-    """FORBIDDEN or NOT_FOUND, and the report is as its agent said."""
+    """FORBIDDEN or NOT_FOUND, or why it may not speak of that command; and the report is as its agent said."""
     by, maker = stolen
-    yield from refusal(by.said, t, "a report under the id of another agent's report", "FORBIDDEN", "NOT_FOUND")
+    order = orders(t).get(reading.command_id(by.payload) or "")
+    others = order is not None and by.said.connection.agent_id not in order.targets
+    codes = ("FORBIDDEN", "NOT_FOUND", *(("INVALID_STATE",) if others else ()))
+    yield from refusal(by.said, t, "a report under the id of another agent's report", *codes)
     mine, theirs = by.payload["title"], maker.payload["title"]
     for e, found in looks(t):
         is_it = reading.same_id(found.get("id")) == by.id and e.at > by.sent.at
@@ -180,6 +185,17 @@ def theft_refused(s: Scene) -> None:
     reports(s.agent("a2"), title="Mine now", code="FORBIDDEN")
     reports(s.agent("b1", user="bob"), title="Mine now", code="NOT_FOUND")
     shows(s, PATH, report(first))
+
+
+def theft_refused_for_the_command(s: Scene) -> None:
+    reports(cast(s)[1])
+    reports(s.agent("a2"), title="Mine now", code="INVALID_STATE")
+
+
+def theft_refused_for_nothing(s: Scene) -> None:
+    agent = cast(s)[1]
+    reports(agent)
+    reports(s.agent("a2"), title="Mine now", commandId=TWO, code="INVALID_STATE")
 
 
 def theft_served(s: Scene) -> None:
@@ -260,8 +276,8 @@ RULES = (
         judges="A report under the id of another agent's or user's report is refused and changes nothing.",
         when=thefts,
         check=kept_from,
-        good=(theft_refused,),
-        bad=(theft_served, theft_refused_but_done),
+        good=(theft_refused, theft_refused_for_the_command),
+        bad=(theft_served, theft_refused_but_done, theft_refused_for_nothing),
         cases=(steal_a_report,),
     ),
 )
