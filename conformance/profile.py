@@ -32,6 +32,8 @@ OF_A_TARGET = frozenset(
     )
 )
 """Settings that say something of a backend, and nothing of the bundled reference."""
+STORES = ("sqlite", "postgresql")
+"""What the bundled reference can keep its data in; a setting of it alone, `store`, that says nothing of a backend."""
 SETTINGS: Mapping[str, type | tuple[type, ...]] = {
     "url": str,
     "name": str,
@@ -192,7 +194,11 @@ def settings_of(target: str | None, said: Mapping[str, Any]) -> dict[str, Any]:
         if idle := sorted(given.keys() & OF_A_TARGET):
             names = ", ".join("--" + name.replace("_", "-") for name in idle)
             raise TargetError(f"{names}: of no effect on the bundled reference; name a TARGET, or leave them out")
+        if given.get("store", STORES[0]) not in STORES:
+            raise TargetError(f"--store {given['store']}: the bundled reference knows {' and '.join(STORES)}")
         return given
+    if "store" in given:
+        raise TargetError("--store: of no effect on a backend of your own; it is what the bundled reference stores in")
     path = Path(target)
     settings = read_profile(path) if target.endswith(".toml") or path.is_file() else {"url": target}
     settings = _with_process(_laid_over(settings, given))

@@ -119,6 +119,30 @@ def nodes(
 
 
 @app.command()
+def postgres(
+    databases: Annotated[int, typer.Option(help="How many empty databases to make.", min=1, max=64)] = 1,
+    within: Annotated[str, typer.Option(metavar="DIR", help="Where its directory is made, and removed.")] = "",
+    exit_with_stdin: Annotated[bool, typer.Option("--exit-with-stdin", help="Stop when stdin closes.")] = False,  # noqa: FBT002
+) -> None:
+    """Run a PostgreSQL of which nothing is kept; prints one JSON line: the `databases`, as `serve --db` takes them."""
+    from reference_impl.nodes import wait_for_the_end  # noqa: PLC0415 - see the module's first line
+    from reference_impl.store.cluster import Cluster, MissingError  # noqa: PLC0415
+
+    try:
+        cluster = Cluster(within)
+    except (MissingError, OSError) as error:
+        _refuse(str(error), code=1)
+        return
+    try:
+        cluster.start()
+        sys.stdout.write(json.dumps({"databases": [cluster.make() for _ in range(databases)]}) + "\n")
+        sys.stdout.flush()
+        wait_for_the_end(exit_with_stdin=exit_with_stdin)
+    finally:
+        cluster.stop()
+
+
+@app.command()
 def token(
     user: Annotated[str, typer.Option(help="The user id; the server makes the user at first sight.")],
     expires_in: Annotated[int, typer.Option(help="Seconds; a negative one makes an expired token.")] = 3600,

@@ -46,7 +46,8 @@ async def _target(settings: Mapping[str, Any]) -> AsyncIterator[Target]:
     checked = make_target({**settings, "url": "http://127.0.0.1"})
     from conformance.engine.bundled import bundled_reference  # noqa: PLC0415 - only where it is needed
 
-    async with bundled_reference(level=checked.level) as found:
+    store = {"store": settings["store"]} if "store" in settings else {}
+    async with bundled_reference(level=checked.level, **store) as found:
         yield found
 
 

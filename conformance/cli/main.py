@@ -79,6 +79,12 @@ Node = Annotated[list[str] | None, typer.Option(metavar="URL", help="A further n
 Destructive = Annotated[
     bool | None, typer.Option("--destructive", help="Allow what harms all users of a shared backend (emergency stop).")
 ]
+Store = Annotated[
+    str | None,
+    typer.Option(
+        metavar="KIND", help="What the bundled reference keeps its data in: sqlite, or a postgresql of its own."
+    ),
+]
 Quiet = Annotated[bool | None, typer.Option("--quiet", "-q", help="Only the first line.")]
 
 
@@ -108,6 +114,7 @@ def run(  # noqa: PLR0913, PLR0917 - one argument for each option
     timing: Timing = None,
     node: Node = None,
     destructive: Destructive = None,
+    store: Store = None,
     quiet: Quiet = None,
 ) -> None:
     """Judge a backend: TARGET is its URL or a target.toml; without one the bundled reference is started and judged."""
@@ -135,6 +142,7 @@ def replay(  # noqa: PLR0913, PLR0917 - one argument for each option
     timing: Timing = None,
     node: Node = None,
     destructive: Destructive = None,
+    store: Store = None,
     quiet: Quiet = None,
 ) -> None:
     """Judge a saved case again, as recorded; with TARGET, provoke it again there."""

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from conformance.launch import HeldError
+from conformance.profile import STORES
 from conformance.room import open_files, quick_place
 from conformance.target import Target, TargetError
 
@@ -44,17 +45,26 @@ ACCOUNT = "alice@example.com"
 LIMIT = 20
 """Requests a second that the limited server answers, where it is asked for (RATE-1)."""
 PROGRAM = (sys.executable, "-m", "reference_impl")
+DATABASES = ("reference", "rehearsal", "nodes", "own", "limited")
+"""Whose data: one for each server that has some of its own."""
 
 
 @asynccontextmanager
-async def bundled_reference(arguments: Sequence[str] = (), *, level: Any = "core") -> AsyncIterator[Target]:
-    """The reference on a free port, with a database and a secret of its own, ended with the context."""
+async def bundled_reference(
+    arguments: Sequence[str] = (), *, level: Any = "core", store: str = STORES[0]
+) -> AsyncIterator[Target]:
+    """The reference on a free port, with a database and a secret of its own, ended with the context.
+
+    Raises `TargetError` if it does not start.
+    """
     open_files()  # a process that is started may open as many as this one
     with tempfile.TemporaryDirectory(prefix="onsembl-", dir=quick_place(), ignore_cleanup_errors=True) as place:
         full = level == "full"
         held = Reference(Path(place), (*(SHORT_TIMES if full else ()), *arguments), narrow=full)
         try:
             try:
+                if store == "postgresql":
+                    await held.use_postgresql()
                 url = await held.start()
                 if full and hasattr(os, "fork"):
                     await held.warm()
@@ -62,11 +72,11 @@ async def bundled_reference(arguments: Sequence[str] = (), *, level: Any = "core
                 raise TargetError(str(error)) from None
             yield Target(
                 url=url,
-                name="the bundled reference implementation",
+                name="the bundled reference implementation" + (" on PostgreSQL" if store == "postgresql" else ""),
                 jwt_secret=held.secret,
                 users=USERS,
                 level=level,
-                evidence=(*held.program, "evidence", "--db", held.database),
+                evidence=(*held.program, "evidence", "--db", held.databases["reference"]),
                 email=ACCOUNT,
                 mail_command=(*held.program, "mail", "--to", "{email}", "--outbox", str(held.outbox)),
                 rest_per_second=LIMIT,
@@ -85,7 +95,8 @@ class Reference:
     def __init__(self, place: Path, arguments: Sequence[str], *, narrow: bool = False, secret: str = "") -> None:
         self.secret = secret or secrets.token_hex(32)
         self.url = ""
-        self.database = f"sqlite+aiosqlite:///{place / 'reference.sqlite3'}"
+        self.databases = {name: str(place / f"{name}.sqlite3") for name in DATABASES}
+        """Whose data → where, as its option `--db` takes it."""
         self.outbox = place / "mails"
         self._place = place
         self._arguments = arguments
@@ -96,15 +107,22 @@ class Reference:
         self._limited: Process | None = None
         self._own: Reference | None = None
         self._warm: Process | None = None
+        self._postgresql: Process | None = None
         self.program = PROGRAM
         """How it is called from now on."""
         self._asked = asyncio.Lock()
         self._urls: tuple[str, ...] = ()
 
+    async def use_postgresql(self) -> None:
+        """Keeps all data in a PostgreSQL that lasts as long as it does itself. Raises `HeldError`."""
+        within = ("--within", where) if (where := quick_place()) else ()
+        self._postgresql, facts = await self._begin("postgres", "--databases", str(len(DATABASES)), *within)
+        self.databases = dict(zip(DATABASES, facts["databases"], strict=True))
+
     async def start(self) -> str:
         """Starts the server, on the port it had before if it had one; gives its URL. Raises `HeldError`."""
         users = (part for user in USERS for part in ("--user", user))
-        common = ("--db", self.database, "--log-level", "warning", *users, *self._arguments)
+        common = ("--db", self.databases["reference"], "--log-level", "warning", *users, *self._arguments)
         login = ("--mail-outbox", str(self.outbox), *SHORT_LOGIN)
         port = urlsplit(self.url).port or 0
         self._server, facts = await self._begin("serve", "--port", str(port), *login, *common)
@@ -113,7 +131,7 @@ class Reference:
 
     async def warm(self) -> None:
         """Has what else is called of it kept ready by a process that has loaded it all. Raises `HeldError`."""
-        rehearsal = ("--db", str(self._place / "rehearsal.sqlite3"))
+        rehearsal = ("--db", self.databases["rehearsal"])
         lines: list[tuple[str, ...]] = [
             ("serve", "--port", "0", *rehearsal, "--log-level", "error", "--exit-with-stdin"),
             ("evidence", *rehearsal),
@@ -143,7 +161,7 @@ class Reference:
         async with self._asked:
             if not self._urls:
                 users = (part for user in USERS for part in ("--user", user))
-                own = ("--db", str(self._place / "nodes.sqlite3"), "--log-level", "warning")
+                own = ("--db", self.databases["nodes"], "--log-level", "warning")
                 self._nodes, facts = await self._begin("nodes", *own, *users, *self._arguments)
                 self._urls = tuple(facts["nodes"])
         return self._urls
@@ -154,6 +172,7 @@ class Reference:
             place = self._place / "own"
             place.mkdir(exist_ok=True)
             own = Reference(place, self._arguments, narrow=bool(self._limits), secret=self.secret)
+            own.databases = {"reference": self.databases["own"]}
             own.program = self.program
             await own.start()
             self._own = own
@@ -162,7 +181,7 @@ class Reference:
     async def limited(self) -> str:
         """The URL of a server of its own that answers few requests a second. Raises `HeldError`."""
         users = (part for user in USERS for part in ("--user", user))
-        own = ("--port", "0", "--db", str(self._place / "limited.sqlite3"), "--rest-rate", str(LIMIT))
+        own = ("--port", "0", "--db", self.databases["limited"], "--rest-rate", str(LIMIT))
         self._limited, facts = await self._begin("serve", *own, "--log-level", "warning", *users, *self._arguments)
         return str(facts["url"])
 
@@ -170,6 +189,9 @@ class Reference:
         """Ends all of it at once: nobody needs what it holds."""
         processes = (self._server, self._nodes, self._limited, self._warm)
         await asyncio.gather(*map(_kill, processes), *([self._own.end()] if self._own else []))
+        if self._postgresql is not None and self._postgresql.stdin is not None:
+            self._postgresql.stdin.close()  # it removes what it wrote
+            await _end(self._postgresql)
 
     async def _begin(self, *command: str) -> tuple[Process, dict[str, Any]]:
         return await self._spoken(*self.program, *command, "--exit-with-stdin")

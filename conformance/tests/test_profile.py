@@ -281,6 +281,15 @@ def test_settings_of_a_target_need_one() -> None:
         settings_of(None, {"base_path": "/api"})
 
 
+def test_what_the_reference_stores_in_is_its_own_affair() -> None:
+    """The reference's store is one that it knows; of a backend nothing like it is said."""
+    assert settings_of("reference", {"store": "postgresql"}) == {"store": "postgresql"}
+    with pytest.raises(TargetError, match="sqlite and postgresql"):
+        settings_of(None, {"store": "oracle"})
+    with pytest.raises(TargetError, match="of no effect"):
+        settings_of(URL, {"store": "sqlite"})
+
+
 def test_a_path_in_the_url_is_the_base_path() -> None:
     """A URL with a path names where the API is; a named base path wins."""
     assert make_target({"url": f"{URL}/api/v2/"}).base_path == "/api/v2"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -77,6 +78,15 @@ def test_right_backends_conform(bundled: dict[str, Told], name: str) -> None:
     assert (told.code, told.report["verdict"]) == (0, "conforms")
     assert told.first.startswith("CONFORMS  core · ")
     assert told.report["problems"] == []
+
+
+def test_the_reference_conforms_on_postgresql(tmp_path: Path) -> None:
+    """One that the run starts for it, of which nothing is left; what was judged is named."""
+    told = run(tmp_path / "postgresql", "--store", "postgresql")
+    if "there is no initdb" in told.err and os.environ.get("CI") != "true":
+        pytest.skip("PostgreSQL is not installed")
+    assert told.code == 0, told.out + told.err
+    assert "reference implementation on PostgreSQL" in told.first
 
 
 def test_an_independent_backend_conforms(runs: dict[str, Told]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import orjson
 from sqlalchemy import event, text
@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from reference_impl.store.group_commit import GroupCommit
+
+
+_CONNECTIONS: Final = 8
+"""Kept open: one that is opened anew costs more than what is asked over it. All but one are readers'."""
+_STATEMENTS: Final = 1000
+"""Kept prepared on each; more than there are, but for lists in which each length is one of its own."""
 
 
 class Engine(Protocol):
@@ -63,7 +69,9 @@ def make_engine(url: URL) -> AsyncEngine:
     """Make the engine; nothing is opened yet."""
     from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415 - slow, and `evidence` does without
 
-    pool = {"pool_size": 4, "max_overflow": 4}  # readers; SQLite has one writer, and so have we
+    pool: dict[str, Any] = {"pool_size": _CONNECTIONS, "max_overflow": 0, "pool_use_lifo": True}  # the warmest first
+    if url.drivername == "postgresql+asyncpg":
+        pool["connect_args"] = {"prepared_statement_cache_size": _STATEMENTS}
     try:
         engine = create_async_engine(url, **options(), **pool)
     except (ArgumentError, InvalidRequestError, ModuleNotFoundError) as error:

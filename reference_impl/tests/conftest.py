@@ -10,8 +10,8 @@ import pytest_asyncio
 from redis import Redis
 
 from reference_impl.nodes import CannotStartError, private_redis, redis_server
+from reference_impl.store.cluster import Cluster, MissingError
 from reference_impl.tests.harness import serving
-from reference_impl.tests.postgres import Cluster, MissingError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

@@ -10,13 +10,13 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from http.client import HTTPConnection
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reference_impl.store.migrate import HEAD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.startswith("ONSEMBL_")}
 PROGRAM = [sys.executable, "-c", "from reference_impl.cli import main; main()"]
@@ -129,3 +129,21 @@ def test_mails_are_read_from_the_outbox(tmp_path: Path) -> None:
     assert (missing.returncode, missing.stdout) == (1, "")
     assert "no mail to bob@example.com" in missing.stderr
     assert ran("mail", "--to", "bob@example.com").returncode == 2
+
+
+def test_a_postgresql_for_as_long_as_it_runs(postgres: object) -> None:
+    """`postgres` prints one line with databases of the newest schema, ends with stdin, and leaves nothing behind."""
+    assert postgres, "there is one on this machine"
+    command = [*PROGRAM, "postgres", "--databases", "2", "--exit-with-stdin"]
+    process = subprocess.Popen(  # noqa: S603 - our own program
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT
+    )
+    assert process.stdout is not None
+    one, other = json.loads(process.stdout.readline())["databases"]
+    assert one != other
+    place = Path(one.partition("?host=")[2])
+    assert place.is_dir()
+    with served(one) as (_, told):
+        assert told["event"] == "listening"
+    process.communicate(timeout=20)
+    assert (process.returncode, place.exists()) == (0, False)

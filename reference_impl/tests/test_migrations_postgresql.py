@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from reference_impl.domain.agents import Agent
-    from reference_impl.tests.postgres import Cluster
+    from reference_impl.store.cluster import Cluster
 
 COLUMNS = "id, user_id, name, type, status, version, capabilities, last_ping, metadata, created_at, updated_at"
 OLD = """CREATE TABLE agents (

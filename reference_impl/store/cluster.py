@@ -1,4 +1,4 @@
-"""A real PostgreSQL for the tests: one cluster per session in a temporary directory, one database per test."""
+"""A PostgreSQL for as long as something is tried out: a server in a temporary directory; nothing of it is kept."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from reference_impl.store.migrate import upgrade
 _PLACES: Final = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda place: int(place.parent.name))
 _USER: Final = "postgres"
 _WITH_STDIN: Final = '"$@" <&- & server=$!; cat >/dev/null; kill -QUIT $server; wait $server'
-"""Run it until stdin closes, also when the tests are killed; then end it at once, for nothing of it is kept."""
+"""Run it until stdin closes, also when its owner is killed; then end it at once, for nothing of it is kept."""
 _QUICK: Final = {
     "fsync": "off",  # what a power cut would lose nobody here will miss
     "full_page_writes": "off",
@@ -41,15 +41,20 @@ class MissingError(Exception):
 class Cluster:
     """A running server that listens on a socket in its own directory, and nowhere else."""
 
-    def __init__(self) -> None:
+    def __init__(self, within: str | None = None) -> None:
+        """Prepare one whose directory is made within another, the machine's own for temporary ones if none is named.
+
+        Raises:
+            MissingError: PostgreSQL is not installed.
+        """
         self._initdb, self._postgres = _program("initdb"), _program("postgres")
-        self._place = Path(tempfile.mkdtemp(prefix="onsembl-pg-"))
+        self._place = Path(tempfile.mkdtemp(prefix="onsembl-pg-", dir=within or None))
         self._loop = asyncio.Runner(loop_factory=asyncio.new_event_loop)
         self._numbers = itertools.count(1)
         self._server: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Make the cluster, start it, and make the template that every test's database is a copy of."""
+        """Make the cluster, start it, and make the template that every database is a copy of."""
         self._place.chmod(0o755)
         data = self._place / "data"
         data.mkdir()
@@ -68,7 +73,7 @@ class Cluster:
     def make(self, *, empty: bool = False) -> str:
         """Make a database of the newest schema, or one without any table; returns its URL."""
         source = "template0" if empty else "newest"
-        name = f"test_{next(self._numbers)}"
+        name = f"database_{next(self._numbers)}"
         self._loop.run(self._do(f"CREATE DATABASE {name} TEMPLATE {source} STRATEGY file_copy"))
         return self._url(name)
 
