@@ -23,38 +23,33 @@ WORDS = {
 FIELDS = {"agent_type": "type", "agentType": "type"} | {name: name for name in WORDS}
 
 
-class Word(NamedTuple):
-    """A word that must come from one of the contract's lists."""
+class Place(NamedTuple):
+    """Where some of the words must come from the contract's lists."""
 
     where: Event
     pointer: str
-    enum: str
-    value: str
+    words: dict[str, str]
+    """Field → word."""
 
 
-def when(t: Timeline) -> Iterator[Word]:
-    """Every status and type word in REST answers, snapshots and events."""
+def when(t: Timeline) -> Iterator[Place]:
+    """Every agent in REST answers, snapshots and events that has a status or type."""
     places = [(i.where, i.pointer, i.value) for view in (rest_agents, snapshot_items, statuses) for i in view(t)]
     for dashboard in t.dashboards:
         places += ((f, "/payload", f.payload) for f in dashboard.of_kind("AGENT_CONNECTED", "AGENT_ERROR"))
     for where, pointer, value in places:
-        for name, enum in FIELDS.items():
-            if isinstance(word := value.get(name), str):
-                yield Word(where, f"{pointer}/{name}", enum, word)
+        if words := {name: word for name in FIELDS if isinstance(word := value.get(name), str)}:
+            yield Place(where, pointer, words)
 
 
-def check(word: Word, _t: Timeline) -> Iterator[Finding]:
-    """The word is in its list."""
-    if word.value in WORDS[word.enum]:
-        return
-    kind = "in the wrong case" if word.value.upper() in WORDS[word.enum] else "not a word of the contract"
-    yield Finding(
-        f"{word.pointer.rsplit('/', 1)[-1]} {word.value!r:.40} is {kind}",
-        word.where,
-        word.pointer,
-        " or ".join(sorted(WORDS[word.enum])),
-        word.value,
-    )
+def check(place: Place, _t: Timeline) -> Iterator[Finding]:
+    """Each word is in its list."""
+    for name, word in place.words.items():
+        allowed = WORDS[FIELDS[name]]
+        if word not in allowed:
+            kind = "in the wrong case" if word.upper() in allowed else "not a word of the contract"
+            says = f"{name} {word!r:.40} is {kind}"
+            yield Finding(says, place.where, f"{place.pointer}/{name}", " or ".join(sorted(allowed)), word)
 
 
 def upper_case(s: Scene) -> None:

@@ -180,14 +180,24 @@ def same_again_for_another_agent(s: Scene) -> None:
 def nowhere(t: Timeline) -> Iterator[Said]:
     """Each request for an agent that does not exist."""
     unknown = unknown_agents(t)
-    return (s for s in requests(t) if s.sent.payload["agentId"] in unknown and _judged(s, t))
+    return (s for s in _with_new_ids(t) if s.sent.payload["agentId"] in unknown and _judged(s, t))
 
 
 def foreign(t: Timeline) -> Iterator[Said]:
     """Each request for an agent of another user."""
-    for s in requests(t):
+    for s in _with_new_ids(t):
         if t.owners.get(s.sent.payload["agentId"], s.connection.user) != s.connection.user and _judged(s, t):
             yield s
+
+
+def _with_new_ids(t: Timeline) -> Iterator[Said]:
+    """The requests whose ids their users had not used: of a known one it may be told first that it is known (CMD-6)."""
+    used: set[tuple[str, str]] = set()
+    for s in sorted(requests(t), key=lambda s: s.sent.seq):
+        name = (s.connection.user, s.sent.payload.get("commandId", ""))
+        if not name[1] or name not in used:
+            yield s
+        used.add(name)
 
 
 def goes_nowhere(s: Said, t: Timeline) -> Iterator[Finding]:
@@ -210,6 +220,16 @@ def for_nobody(s: Scene) -> None:
     for dashboard, agent in ((s.dashboard(), "zz"), (s.dashboard(user="bob"), "a1")):
         payload = {"commandId": TWO, "agentId": agent, "content": "secret", "type": "PLAN"}
         refuses(dashboard, dashboard.sends("COMMAND_REQUEST", payload), "NOT_FOUND")
+
+
+def for_nobody_under_a_known_id(s: Scene) -> None:
+    for_nobody(s)
+    s.agent("b1", user="bob")
+    dashboard = s.dashboard()
+    asks(dashboard)
+    for agent in ("zz", "b1"):
+        payload = {"commandId": ONE, "agentId": agent, "content": "else", "type": "PLAN"}
+        refuses(dashboard, dashboard.sends("COMMAND_REQUEST", payload), "INVALID_STATE")
 
 
 def for_nobody_accepted(s: Scene) -> None:
@@ -321,7 +341,7 @@ RULES = (
         judges="A COMMAND_REQUEST for an agent that does not exist is refused as NOT_FOUND.",
         when=nowhere,
         check=goes_nowhere,
-        good=(for_nobody,),
+        good=(for_nobody, for_nobody_under_a_known_id),
         bad=(for_nobody_accepted, for_nobody_forbidden),
         cases=(for_an_unknown_agent,),
     ),
@@ -331,7 +351,7 @@ RULES = (
         judges="A COMMAND_REQUEST for another user's agent is refused as for an unknown one, and reaches nobody.",
         when=foreign,
         check=goes_nowhere,
-        good=(for_nobody,),
+        good=(for_nobody, for_nobody_under_a_known_id),
         bad=(for_nobody_forbidden, refused_and_delivered),
         cases=(for_a_foreign_agent,),
     ),
