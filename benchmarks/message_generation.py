@@ -24,6 +24,7 @@ from conformance.engine.bundled import bundled_reference
 from conformance.engine.events import CaseFinished, CaseStarted
 from conformance.engine.run import AT_ONCE, Options, Run
 from conformance.generate.messages import drawn, samples
+from conformance.loop import run
 from conformance.rules import all_rules
 from conformance.world.credentials import Keyring
 
@@ -114,7 +115,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--count", type=int, default=1500, help="payloads drawn for each message type")
     options = parser.parse_args()
-    spent = asyncio.run(measured(options.rounds, options.count))
+    spent = run(measured(options.rounds, options.count))
     for name, rounds in spent.items():
         sys.stdout.write(line(name, rounds))
 

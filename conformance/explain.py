@@ -6,8 +6,9 @@ states to which it leads. Acts whose intervals overlap may have happened in eith
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -55,20 +56,28 @@ def unexplained(acts: Sequence[Act], initial: State) -> Act | None:
 
 
 def _is_explained(acts: Sequence[Act], initial: State) -> bool:
+    """Whether acts, in the order of their ends, are explained."""
+    first = list(accumulate(reversed([act.start for act in acts]), min))[::-1]
+    """The earliest start among an act and all that end after it."""
     seen: set[tuple[int, State]] = set()
-    waiting: list[tuple[int, State]] = [((1 << len(acts)) - 1, initial)]
+
+    def after(left: int, state: State) -> Iterator[tuple[int, State]]:
+        n = (left & -left).bit_length() - 1
+        horizon = acts[n].end
+        while n < len(acts) and first[n] <= horizon:
+            if left >> n & 1 and acts[n].start <= horizon:
+                yield from ((left & ~(1 << n), then) for then in acts[n].step(state))
+            n += 1
+
+    waiting = [iter([((1 << len(acts)) - 1, initial)])]
     while waiting:
-        left, state = waiting.pop()
-        if not left:
+        if (found := next(waiting[-1], None)) is None:
+            waiting.pop()
+        elif not found[0]:
             return True
-        if (left, state) in seen:
-            continue
-        seen.add((left, state))
-        if len(seen) > LARGEST:
-            raise TooLargeError(f"more than {LARGEST} orders of {len(acts)} acts")
-        remaining = [n for n in range(len(acts)) if left >> n & 1]
-        horizon = min(acts[n].end for n in remaining)
-        for n in remaining:
-            if acts[n].start <= horizon:
-                waiting += [(left & ~(1 << n), after) for after in acts[n].step(state)]
+        elif found not in seen:
+            seen.add(found)
+            if len(seen) > LARGEST:
+                raise TooLargeError(f"more than {LARGEST} orders of {len(acts)} acts")
+            waiting.append(after(*found))
     return False

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from conformance import reading
@@ -112,28 +114,29 @@ def _spans(t: Timeline, agent: Connection) -> Iterator[Span]:
     """What the tester noted as quiet, up to the next change; and each stretch that lasted long enough by itself."""
     marks = [n.at for n in t.notes if n.kind == "quiet"]
     changes = sorted((e.at, getattr(e, "ended", e.at)) for e in causes(t, agent.agent_id or ""))
+    lives = _lives(t, agent)
     done = settled = 0.0
     for (_, ended), (following, _) in pairwise([*changes, (math.inf, math.inf)]):
         done, settled = max(done, ended), max(settled, t.bound(ended, SETTLED))
-        end = min(following, _given_up(t, agent, following))
+        end = min(following, _given_up(t, lives, following))
         noted = [m for m in marks if done <= m < end]
         yield from (Span(*stretch) for stretch in pairwise([*noted, end]))
         if not noted and settled < end and not _told_between(t, agent, settled, end):
             yield Span(settled, end)
 
 
-def _given_up(t: Timeline, agent: Connection, before: float) -> float:
+def _lives(t: Timeline, agent: Connection) -> list[tuple[float, Connection]]:
+    """When the agent said that it is alive, and on which connection, in order."""
+    alive = {"AGENT_CONNECT", "AGENT_HEARTBEAT"}
+    mine = (a for a in connections_of(t, agent.agent_id) if a.user == agent.user)
+    return sorted(((f.at, a) for a in mine for f in a.sent if f.type in alive and f.at < a.until), key=itemgetter(0))
+
+
+def _given_up(t: Timeline, lives: list[tuple[float, Connection]], before: float) -> float:
     """When a backend may first take the agent for lost, by what it last said before a moment (DIS-3); not before."""
-    lives = [
-        (f.at, a)
-        for a in connections_of(t, agent.agent_id)
-        if a.user == agent.user
-        for f in a.sent
-        if f.type in {"AGENT_CONNECT", "AGENT_HEARTBEAT"} and f.at < min(before, a.until)
-    ]
-    if not lives:
+    if not (count := bisect_left(lives, before, key=itemgetter(0))):
         return math.inf
-    last, live = max(lives, key=lambda life: life[0])
+    last, live = lives[count - 1]
     told = live.accepted.payload.get("heartbeatIntervalMs") if live.accepted else None
     interval = told / 1000 if isinstance(told, int | float) and told > 0 else t.terms.heartbeat_interval
     return last + 3 * interval - t.terms.slack

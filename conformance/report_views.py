@@ -66,6 +66,10 @@ def _reported(t: Timeline) -> list[Reported]:
 
 def makers(t: Timeline) -> Mapping[Any, Reported]:
     """Each report's id, with the first message that made it."""
+    return t.remember(_makers)
+
+
+def _makers(t: Timeline) -> Mapping[Any, Reported]:
     found: dict[Any, Reported] = {}
     for r in reported(t):
         if r.ack is not None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections import Counter
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from conformance import reading
 from conformance.rule import Finding, Rule
@@ -46,12 +47,13 @@ def _echoes(t: Timeline) -> Iterator[Echo]:
     """Each heartbeat with metrics of its own that was told, up to the next change of its agent of another kind."""
     for agent_id in {b.agent_id for b in heartbeats(t)}:
         own = [b for b in heartbeats(t) if b.agent_id == agent_id]
+        sent = {b.sent.seq for b in own}
+        others = [e for e in causes(t, agent_id) if e.seq not in sent]
+        said = Counter(_numbers(b.metrics) for b in own)
         for beat in own:
-            if sum(reading.same_metrics(b.metrics, beat.metrics) for b in own) > 1:
+            if said[_numbers(beat.metrics)] > 1:
                 continue
-            sent = {b.sent.seq for b in own}
-            other = [e for e in causes(t, agent_id) if e.seq > beat.sent.seq and e.seq not in sent]
-            end = min((e.at for e in other), default=float("inf"))
+            end = min((e.at for e in others if e.seq > beat.sent.seq), default=float("inf"))
             for dashboard in watchers(t, beat.agent.user, beat.sent):
                 told = dashboard.about(agent_id, "AGENT_STATUS", after=beat.sent.seq)
                 fitting = [
@@ -59,6 +61,10 @@ def _echoes(t: Timeline) -> Iterator[Echo]:
                 ]
                 if fitting:
                     yield Echo(beat, dashboard, [f for f in fitting if _work(f) == _work(fitting[0])])
+
+
+def _numbers(metrics: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(map(metrics.get, reading.NUMBERS))
 
 
 def _work(told: Frame) -> tuple[str, ...]:

@@ -91,7 +91,7 @@ def _confirm(s: Said, t: Timeline) -> None:
 def traces_of(s: Said, t: Timeline, what: str) -> Iterator[Finding]:
     """Findings where the count of a refused heartbeat, which no other heartbeat reported, is shown all the same."""
     count = _count(s.sent)
-    if count is None or any(_count(o.sent) == count for o in said(t) if o.sent is not s.sent and not o.errors):
+    if count is None or t.remember(_reported).get(count, set()) - {s.sent.seq}:
         return
     for item in (*statuses(t), *rest_agents(t)):
         shown = reading.metrics(item.value)
@@ -99,6 +99,15 @@ def traces_of(s: Said, t: Timeline, what: str) -> Iterator[Finding]:
             says = f"{what} was refused, and yet its metrics are shown"
             yield Finding(says, item.where, item.pointer, "the metrics from before", shown, (s.sent,))
             return
+
+
+def _reported(t: Timeline) -> dict[int, set[int]]:
+    """Each count that heartbeats reported which were not refused, with the `seq` of these."""
+    found: dict[int, set[int]] = {}
+    for s in said(t):
+        if (count := _count(s.sent)) is not None and not s.errors:
+            found.setdefault(count, set()).add(s.sent.seq)
+    return found
 
 
 def _count(frame: Frame) -> int | None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from conformance.asked import texts
 from conformance.dialogue import ANSWER_SECONDS, Said, current, is_valid, refusal, said
 from conformance.remembered import remembered
 from conformance.rule import Finding, Rule
@@ -91,10 +91,10 @@ def fit_to_show(error: Frame, t: Timeline) -> Iterator[Finding]:
         name = v.pointer.strip("/") or "payload"
         says = f"ERROR without a right {name}: clients cannot act on it"
         yield Finding(says, error, "/payload" + v.pointer, v.expected, v.got)
-    text = json.dumps(error.payload, ensure_ascii=False).replace('\\"', '"').replace("\\n", "\n")
-    if found := TRACE.search(text):
+    for found in filter(None, map(TRACE.search, sorted(texts(error.payload)))):
         says = "an ERROR holds a stack trace: it tells strangers how the backend is built"
         yield Finding(says, error, "/payload", "a sentence for people", found.group()[:200])
+        return
 
 
 def _no(code: str, **more: object) -> dict[str, Any]:
