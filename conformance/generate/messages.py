@@ -190,21 +190,29 @@ class Stage:
         if not isinstance(payload, dict):
             return payload
         self._sent += 1
-        fresh = valid and self._message.type == "AGENT_CONNECT"
-        given = {
-            "agentId": self._world.new_id() if fresh else self._agent.id,
-            "commandId": self._commands[self._sent % COMMANDS] if self._commands else self._world.new_command(),
-            "userId": self._world.site.keyring.subject(self._user.name),
-            "accessToken": self._world.site.keyring.token(self._user.name),
-        }
-        if fresh:
-            self._user.made(str(given["agentId"]))
         schema = self._message.schema
         bound = dict(payload)
-        for name, value in given.items():
-            if name in bound and value is not None and self._may_stand(schema, bound, name, value, valid=valid):
+        for name in [name for name in bound if name in OURS]:
+            value = self._ours(name, valid=valid)
+            if value is not None and self._may_stand(schema, bound, name, value, valid=valid):
                 bound[name] = value
         return bound
+
+    def _ours(self, name: str, *, valid: bool) -> str | None:
+        """What the conversation says in this member."""
+        match name:
+            case "agentId" if valid and self._message.type == "AGENT_CONNECT":
+                made = self._world.new_id()
+                self._user.made(made)
+                return made
+            case "agentId":
+                return self._agent.id
+            case "commandId":
+                return self._commands[self._sent % COMMANDS] if self._commands else self._world.new_command()
+            case "userId":
+                return self._world.site.keyring.subject(self._user.name)
+            case _:
+                return self._world.site.keyring.token(self._user.name)
 
     def _may_stand(self, schema: str, payload: dict[str, Any], name: str, value: Any, *, valid: bool) -> bool:
         """Whether the payload is, with this value, what it was before: valid, or broken elsewhere."""
