@@ -26,6 +26,7 @@ from conformance.engine.bundled import bundled_reference
 from conformance.engine.events import CaseFinished, CaseStarted
 from conformance.engine.run import Options, Run
 from conformance.generate.rest_cases import Phase, cases, coverage, generator
+from conformance.loop import run
 from conformance.rules import all_rules
 from conformance.world.credentials import Keyring
 
@@ -132,7 +133,7 @@ def main() -> None:
     """Prints what each took, and how many times as many cases a second as `st run` ours gives."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    found = asyncio.run(measured(parser.parse_args().rounds))
+    found = run(measured(parser.parse_args().rounds))
     for name, spent in found.items():
         sys.stdout.write(line(name, spent))
     theirs, *ours, _ = found.values()

@@ -61,6 +61,8 @@ class _Reader:
     def __init__(self, contract: Contract) -> None:
         self._contract = contract
         self._looked_at: Counter[str] = Counter()
+        self._found: set[tuple[str, str, type | None]] = set()
+        """Owner, place and kind of value of what has been told: of another one there is nothing new to tell."""
 
     def reached(self, t: Timeline) -> Iterator[tuple[str, str]]:
         """Everything on a timeline, as often as it comes."""
@@ -110,7 +112,9 @@ class _Reader:
         if shapes.accepts(shape.schema, value):
             yield from self._held(shape, value)
             return
-        yield from (("fields", f"{shape.owner} {pointer}") for pointer, _ in placed(value))
+        for pointer, _ in placed(value):
+            if self._is_new(shape.owner, pointer, None):
+                yield "fields", f"{shape.owner} {pointer}"
         for pointer, keyword in shapes.broken(shape.schema, value):
             yield "broken", f"{shape.owner} {_any(pointer)} {keyword}"
 
@@ -124,11 +128,18 @@ class _Reader:
         """The places of a value that keeps its schema, and the keywords there that say anything of it."""
         at = keywords_at(self._contract.shapes, shape.schema)
         for pointer, inner in placed(value):
+            if not self._is_new(shape.owner, pointer, type(inner)):
+                continue
             place = f"{shape.owner} {pointer}"
             yield "fields", place
             for keyword in at.get(pointer, ()):
                 if is_put_to(keyword, inner):
                     yield "kept", f"{place} {keyword}"
+
+    def _is_new(self, *found: Any) -> bool:
+        before = len(self._found)
+        self._found.add(found)
+        return len(self._found) > before
 
     def _typed(self, shape: Shape, text: str) -> Any:
         """A query value as its schema means it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from conformance.rest_views import answered
@@ -33,6 +34,10 @@ INSIDES = {
 }
 
 
+SHORT = 1000
+"""Characters of a text that is looked at once however often it is said."""
+
+
 def texts(value: object) -> Iterator[str]:
     """Every string in a JSON value."""
     match value:
@@ -49,10 +54,18 @@ def texts(value: object) -> Iterator[str]:
 def shows_nothing(e: Exchange, _t: Timeline) -> Iterator[Finding]:
     """No stack trace, SQL or file path."""
     said = "\n".join(texts(e.value)) if e.value is not MISSING else e.text
-    for kind, pattern in INSIDES.items():
-        if found := pattern.search(said):
-            says = f"the {e.status} answer shows {kind} of the backend"
-            yield Finding(says, e, "", "a sentence that tells nothing of the inside", found.group()[:80])
+    for kind, shown in (_remembered_insides if len(said) < SHORT else insides)(said):
+        says = f"the {e.status} answer shows {kind} of the backend"
+        yield Finding(says, e, "", "a sentence that tells nothing of the inside", shown[:80])
+
+
+def insides(said: str) -> list[tuple[str, str]]:
+    """What a text shows of the inside: its kind, and the words."""
+    return [(kind, found.group()) for kind, pattern in INSIDES.items() if (found := pattern.search(said))]
+
+
+_remembered_insides = lru_cache(maxsize=1024)(insides)
+"""Most errors say what others said before."""
 
 
 def plain_words(s: Scene) -> None:
