@@ -66,6 +66,10 @@ class Made:
     case: Any = field(repr=False)
     _changed: bool = False
 
+    def __post_init__(self) -> None:
+        """It stays what it was made to be: what is changed keeps the document, or breaks it, as before."""
+        self.case.freeze_metadata()  # else the library hashes the whole case each time that it is asked
+
     @property
     def body(self) -> Any:
         """Its body as a JSON value; the library's own mark where there is none."""
@@ -73,7 +77,7 @@ class Made:
 
     @body.setter
     def body(self, value: Any) -> None:
-        self.draft  # noqa: B018 - written down as it was made, while the library need not look for changes
+        self.draft  # noqa: B018 - written down as it was made
         self._changed = True
         self.case.body = value
 
@@ -98,9 +102,9 @@ class Made:
         for name in self.case.path_parameters.keys() & ids.keys():
             self.case.path_parameters[name] = ids[name]
 
-    @cached_property
+    @property
     def _meta(self) -> Any:
-        """What it was made for; asked for anew the library hashes the whole case each time."""
+        """What it was made for."""
         return self.case.meta
 
     @cached_property
