@@ -50,6 +50,7 @@ from reference_impl.rest.presets import presets as preset_routes
 from reference_impl.rest.reports import reports as report_routes
 from reference_impl.rest.system import system as system_routes
 from reference_impl.store.database import SqlDatabase, database_url, make_engine
+from reference_impl.store.held import HeldEngine
 from reference_impl.store.output_sql import SqlOutputs
 from reference_impl.store.outputs import Room
 from reference_impl.store.plain import PlainEngine, can_be_plain
@@ -68,6 +69,7 @@ from reference_impl.web.service import Service
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
+    from sqlalchemy.engine import URL
     from starlette.types import ASGIApp
 
     from reference_impl.auth.jwks import Keys
@@ -87,11 +89,18 @@ _PUBLIC: Final = (
 """Under the base path and beside it; and `/schemas/`, which the documents refer to."""
 
 
+def make_engine_for(url: URL, *, is_alone: bool) -> Engine:
+    """The engine that asks such a database with the least between."""
+    if can_be_plain(url):
+        return PlainEngine(url) if is_alone else make_engine(url)
+    return HeldEngine(url) if url.get_backend_name() == "postgresql" else make_engine(url)
+
+
 def make_parts(settings: Settings) -> Parts:
     """Choose the parts that keep the contract; nothing is opened yet."""
     clock, log = SystemClock(), make_log(settings.log_level)
     url = database_url(settings.database_url)
-    engine: Engine = PlainEngine(url) if can_be_plain(url) and not settings.bus_url else make_engine(url)
+    engine = make_engine_for(url, is_alone=not settings.bus_url)
     ids, presenters = RandomIds(), make_presenters(settings)
     codec = JsonCodec(clock, ids)
     if settings.bus_url:

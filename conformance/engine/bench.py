@@ -1,4 +1,4 @@
-"""Where timelines are judged while the run goes on: in a thread, one after the other, within bounds."""
+"""Where timelines are judged while the run goes on: beside it, one after the other, within bounds."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import math
 import time
 from typing import TYPE_CHECKING
 
+from conformance.engine.judging_process import JudgingProcess, NobodyError
 from conformance.judge import judge_all
 from conformance.reached import reached
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
+    from conformance.contract import Contract
     from conformance.judge import Judgement
     from conformance.rule import Rule
     from conformance.timeline import Timeline
@@ -25,35 +27,54 @@ LATE = "judging it took too long"
 
 
 class Bench:
-    """Judges for one run; several threads would only keep the one that talks to the backend from its turn."""
+    """Judges for one run: in a process of its own where there can be one, else in a thread.
 
-    def __init__(self) -> None:
+    Several would only keep the one that talks to the backend from its turn.
+    """
+
+    def __init__(self, rules: Mapping[str, Rule], contract: Contract) -> None:
+        self._rules = rules
+        self._contract = contract
         self._turn = asyncio.Lock()
         self._until = math.inf
+        self._process: JudgingProcess | None = None
+        self._is_alone = False
+        """Whether there is no process, and will be none."""
 
     def hurry(self) -> None:
         """The run is to end: what is left to judge has only a little time."""
         self._until = min(self._until, time.monotonic() + GRACE)
+        if self._process is not None:
+            self._process.hurry(self._until)
 
-    async def judged(self, timeline: Timeline, rules: Iterable[Rule]) -> tuple[tuple[Judgement, ...], str, bool]:
-        """What the rules say; why they did not come to an end, if so; whether the run was ended meanwhile."""
+    def close(self) -> None:
+        """Nothing more is judged."""
+        self._is_alone = True
+        if self._process is not None:
+            self._process.end()
+            self._process = None
+
+    async def judged(
+        self, timeline: Timeline, rules: Iterable[str], *, here: bool = False
+    ) -> tuple[tuple[Judgement, ...], str, bool]:
+        """What these rules say; why they did not come to an end, if so; whether the run was ended meanwhile.
+
+        What is very long, and judged by few, is judged `here` in less time than it takes to hand it over.
+        """
         clock = time.monotonic
         end = math.inf
+        names = tuple(rules)
 
-        def is_over() -> bool:
-            return clock() > min(end, self._until)
-
-        def work() -> list[Judgement]:
-            found = judge_all(rules, timeline, is_over)
-            if not is_over():
-                reached(timeline)  # remembered, so that the end of the run need not wait for it
-            return found
-
-        async def in_turn() -> list[Judgement]:
+        async def in_turn() -> tuple[list[Judgement], bool]:
             nonlocal end
             async with self._turn:
                 end = clock() + JUDGING
-                return await asyncio.to_thread(work)
+                if not here and (process := self._started()) is not None:
+                    try:
+                        return await asyncio.to_thread(process.judged, timeline, names, end)
+                    except NobodyError:
+                        self.close()
+                return await asyncio.to_thread(self._here, timeline, names, end)
 
         judging = asyncio.create_task(in_turn())
         interrupted = False
@@ -65,5 +86,24 @@ class Bench:
                 self.hurry()
         if not judging.done():
             judging.cancel()  # the next may begin
+            self.close()
             return (), LATE, interrupted
-        return tuple(judging.result()), LATE if is_over() else "", interrupted
+        found, is_over = judging.result()
+        return tuple(found), LATE if is_over else "", interrupted
+
+    def _started(self) -> JudgingProcess | None:
+        if self._process is None and not self._is_alone:
+            try:
+                self._process = JudgingProcess(self._rules, self._contract)
+            except NobodyError:
+                self._is_alone = True
+        return self._process
+
+    def _here(self, timeline: Timeline, names: Iterable[str], end: float) -> tuple[list[Judgement], bool]:
+        def is_over() -> bool:
+            return time.monotonic() > min(end, self._until)
+
+        found = judge_all([self._rules[name] for name in names], timeline, is_over)
+        if not is_over():
+            reached(timeline)  # remembered, so that the end of the run need not wait for it
+        return found, is_over()

@@ -91,7 +91,7 @@ class Run:
         self._events: asyncio.Queue[RunEvent | None] = asyncio.Queue()
         self._worlds: set[World] = set()
         self._stopped = ""
-        self._bench = Bench()
+        self._bench = Bench(self._rules, contract)
         self._task: asyncio.Task[None] | None = None
         self._keyring = Keyring(self._target)
         self._groups = Groups(self._keyring.groups, bundled=target.bundled)
@@ -172,6 +172,7 @@ class Run:
         finally:
             watch.cancel()
             sys.setswitchinterval(before)
+            self._bench.close()
             for _, _, first in self._doubtful:
                 self._events.put_nowait(undecided(first, self._second_look.doubts(first)))
             self._events.put_nowait(None)
@@ -318,8 +319,8 @@ class Run:
         timeline = world.timeline()
         judgements: tuple[Judgement, ...] = ()
         if not halted:
-            rules = [self._rules[r] for r in case.rules] if heavy else list(self._rules.values())
-            judgements, unfinished, interrupted = await self._bench.judged(timeline, rules)
+            rules = case.rules if heavy else self._rules
+            judgements, unfinished, interrupted = await self._bench.judged(timeline, rules, here=heavy)
             cancelled = cancelled or interrupted
             cut = cut or unfinished
         unmet = tuple(f"{n.data['waited_for']} on {n.data['connection']}" for n in timeline.notes if n.kind == "unmet")

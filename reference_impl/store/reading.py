@@ -1,9 +1,13 @@
-"""Short reads; in SQLite they are done on the spot (see `plain`). Pages of history go through the engine."""
+"""Short reads: in SQLite on the spot (`plain`), else over connections of their own (`held`).
+
+Pages of history go through the engine.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from reference_impl.store.held import HeldEngine
 from reference_impl.store.plain import PlainEngine
 
 if TYPE_CHECKING:
@@ -24,6 +28,8 @@ class Reads:
         """All rows of the answer, as mappings."""
         if isinstance(self._engine, PlainEngine):
             return self._engine.rows(statement, parameters)
+        if isinstance(self._engine, HeldEngine):
+            return await self._engine.rows(statement, parameters)
         async with self._engine.connect() as connection:
             rows: Sequence[Any] = (await connection.execute(statement, parameters)).mappings().all()
             return rows
