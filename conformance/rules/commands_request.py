@@ -205,8 +205,10 @@ def goes_nowhere(s: Said, t: Timeline) -> Iterator[Finding]:
     what = "COMMAND_REQUEST for an agent that is none of the user's"
     yield from refusal(s, t, what, "NOT_FOUND")
     content = s.sent.payload["content"]
-    if sum(o.asked.get("content") == content for o in orders(t).values()) > int(accepted(s)):
-        return  # somebody else asked for the very same
+    others = [r.sent.payload for r in requests(t) if r.sent is not s.sent]
+    others += [e.request for e in t.calls("createCommand") if isinstance(e.request, dict)]
+    if any(other.get("content") == content for other in others):
+        return  # somebody else asked for the very same, whatever became of it
     for agent in t.agents:
         for frame in agent.of_kind("COMMAND_REQUEST", after=s.sent.seq):
             if frame.payload.get("content") == content:
@@ -220,6 +222,16 @@ def for_nobody(s: Scene) -> None:
     for dashboard, agent in ((s.dashboard(), "zz"), (s.dashboard(user="bob"), "a1")):
         payload = {"commandId": TWO, "agentId": agent, "content": "secret", "type": "PLAN"}
         refuses(dashboard, dashboard.sends("COMMAND_REQUEST", payload), "NOT_FOUND")
+
+
+def for_nobody_what_its_owner_asks_for(s: Scene) -> None:
+    for_nobody(s)
+    agent = s.agent("a2")
+    same = {"agentId": "a2", "content": "ls", "type": "PLAN"}
+    s.dashboard().sends("COMMAND_REQUEST", same | {"commandId": ONE})
+    stranger = s.dashboard(user="bob")
+    refuses(stranger, stranger.sends("COMMAND_REQUEST", same | {"commandId": TWO}), "NOT_FOUND")
+    takes(agent, content="ls")
 
 
 def for_nobody_under_a_known_id(s: Scene) -> None:
@@ -341,7 +353,7 @@ RULES = (
         judges="A COMMAND_REQUEST for an agent that does not exist is refused as NOT_FOUND.",
         when=nowhere,
         check=goes_nowhere,
-        good=(for_nobody, for_nobody_under_a_known_id),
+        good=(for_nobody, for_nobody_under_a_known_id, for_nobody_what_its_owner_asks_for),
         bad=(for_nobody_accepted, for_nobody_forbidden),
         cases=(for_an_unknown_agent,),
     ),
@@ -351,7 +363,7 @@ RULES = (
         judges="A COMMAND_REQUEST for another user's agent is refused as for an unknown one, and reaches nobody.",
         when=foreign,
         check=goes_nowhere,
-        good=(for_nobody, for_nobody_under_a_known_id),
+        good=(for_nobody, for_nobody_under_a_known_id, for_nobody_what_its_owner_asks_for),
         bad=(for_nobody_forbidden, refused_and_delivered),
         cases=(for_a_foreign_agent,),
     ),
