@@ -55,9 +55,12 @@ TASTES = (0, 1, 1, 4)
 """How much of a cause there is in a script."""
 THEMES: Mapping[str, Sequence[int]] = {"command": (2, 4, 8), "agent": (1, 2, 4), "session": (1, 1, 2)}
 """How much of a script is about commands, about agents, and about neither, by weight."""
-PILING_UP = (True, False, False)
+PILING_UP = (True, False)
 """How often commands pile up in a script rather than being worked off, by weight."""
 GOING_ON = 4
+"""How much likelier a cause is by which the last command is gone on with."""
+STARTING = 4
+"""How much likelier a command's start is, from which most of what can become of it comes."""
 ENDING = 4
 """How much less likely a move is after which nothing more can come of a command."""
 MOVING, NEAR = 6, 4
@@ -118,7 +121,7 @@ class _Drawing:
         self._model.faults = self._model.faults and self._one_of((True, False))
         self._ends = (*ENDS, *FAULTY_ENDS) if self._model.faults else ENDS
         self._tastes = {cause: self._one_of(TASTES) for cause in (*contract.causes, LEFT)}
-        self._tastes |= dict.fromkeys(FAULTS, 1)
+        self._tastes |= dict.fromkeys(FAULTS, 1) | {STARTED: self._one_of(TASTES[1:])}
         if self._model.destructive:
             self._tastes |= dict.fromkeys(STOPS, max(TASTES))
         self._piles_up = self._one_of(PILING_UP)
@@ -217,11 +220,12 @@ class _Drawing:
     def _weight(self, cause: str, moves: Sequence[Move]) -> int:
         if cause in MAKING:  # the more wait, the less another one is likely, unless they are to pile up
             return max(1, self._tastes[cause] * MOVING // (1 if self._piles_up else 1 + self._model.waiting))
-        goes_on = any(move.command in self._last for move in moves)
+        goes_on = any((self._about(m) if m.cause in STOPS else {m.command}) & self._last for m in moves)
         moves_on = MOVING if cause in self._model.moving else 1
         weight = self._tastes[cause] * moves_on * (GOING_ON if goes_on else 1)
-        is_rare = cause in self._model.ending or (self._piles_up and cause == STARTED)
-        return max(1, weight // ENDING) if is_rare else weight
+        if cause == STARTED and not self._piles_up:
+            return weight * STARTING
+        return max(1, weight // ENDING) if cause in self._model.ending or cause == STARTED else weight
 
     def _likely(self, options: Mapping[str, T], weights: Sequence[int]) -> T:
         return self._random.choices(list(options.values()), weights)[0]
