@@ -348,6 +348,10 @@ class _Drawing:
         """A number that can be told from others."""
         return self._random.randint(0, 100)
 
+    def time_limit(self, _move: Move, value: Any) -> Any:
+        """Mostly longer than a script: a command that is over at once has no life to be drawn."""
+        return self._one_of((60_000, 60_000, 60_000, 60_000, value))
+
     def expiry(self, _move: Move, _value: Any) -> Any:
         """Long enough for a script."""
         return 3600
@@ -383,6 +387,7 @@ BINDINGS: Mapping[str, Callable[[_Drawing, Move, Any], Any]] = {
     "userId": _Drawing.subject,
     "accessToken": _Drawing.token,
     "expiresIn": _Drawing.expiry,
+    "timeLimitMs": _Drawing.time_limit,
     "subscriptions": _Drawing.subscriptions,
     "id": _Drawing.subject_of_subscription,
     "name": _Drawing.name,
