@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from conformance.generate.payloads import valid_payloads
 from conformance.sequences.faults import BACKEND, ENDS, FAULTS, FAULTY_ENDS, HALF_OPEN, LATE, VANISHED, fault_step
-from conformance.sequences.model import LEFT, STOPS, Cast, Model, Move
+from conformance.sequences.model import CANCELS, LEFT, STOPS, Cast, Model, Move
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -38,8 +38,9 @@ T = TypeVar("T")
 FORMAT = 1
 AGAIN = "agent.connected-again"
 STARTED = "agent.command-started"
+CONNECTED, LOST = "agent.connected", "agent.lost"
 MAKING = {"dashboard.command", "rest.command"}
-TOGETHER = (1, 1, 2, 2, 2, 3)
+TOGETHER = (1, 2, 2, 2, 3, 3)
 """How many things happen at the same time, by weight."""
 LEGAL = (True,) * 7 + (False,)
 """How often a forbidden move is tried, by weight."""
@@ -56,7 +57,7 @@ TASTES = (0, 1, 1, 4)
 THEMES: Mapping[str, Sequence[int]] = {"command": (2, 4, 8), "agent": (1, 2, 4), "session": (1, 1, 2)}
 """How much of a script is about commands, about agents, and about neither, by weight."""
 PILING_UP = (True, False)
-"""How often commands pile up in a script rather than being worked off, by weight."""
+"""How often commands pile up in a script, mostly for agents that are away, rather than being worked off, by weight."""
 GOING_ON = 4
 """How much likelier a cause is by which the last command is gone on with."""
 STARTING = 4
@@ -126,6 +127,9 @@ class _Drawing:
             self._tastes |= dict.fromkeys(STOPS, max(TASTES))
         self._piles_up = self._one_of(PILING_UP)
         self._themes = {theme: self._one_of(weights) for theme, weights in THEMES.items()}
+        if self._piles_up:
+            self._tastes |= dict.fromkeys((*MAKING, *CANCELS, LOST), max(TASTES))
+            self._themes["command"] = max(THEMES["command"])
         self._last: set[str] = set()
         """The agents and commands that the last moves were about."""
         self._made = 0
@@ -225,7 +229,8 @@ class _Drawing:
         weight = self._tastes[cause] * moves_on * (GOING_ON if goes_on else 1)
         if cause == STARTED and not self._piles_up:
             return weight * STARTING
-        return max(1, weight // ENDING) if cause in self._model.ending or cause == STARTED else weight
+        is_rare = cause in self._model.ending or cause == STARTED or (self._piles_up and cause == CONNECTED)
+        return max(1, weight // ENDING) if is_rare else weight
 
     def _likely(self, options: Mapping[str, T], weights: Sequence[int]) -> T:
         return self._random.choices(list(options.values()), weights)[0]
