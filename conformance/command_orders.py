@@ -96,8 +96,13 @@ def _orders(t: Timeline) -> dict[str, Order]:
 
 
 def _over_sockets(t: Timeline) -> Iterator[Order]:
-    for s in requests(t):
-        if accepted(s) and (command := named(s)):
+    """Each that was accepted; but not where the same was asked for before and nobody knows the answer."""
+    unanswered: set[tuple[str, Any]] = set()
+    for s in sorted(requests(t), key=lambda s: s.sent.seq):
+        name = (s.connection.user, s.sent.payload.get("commandId"))
+        if not s.answers and name[1]:
+            unanswered.add(name)
+        if accepted(s) and name not in unanswered and (command := named(s)):
             payload = s.sent.payload
             yield Order(command, s.connection.user, s.sent, s.answers[0], (payload["agentId"],), payload)
 

@@ -253,10 +253,12 @@ def _carriage(found: list[Piece], dashboard: Connection) -> Mapping[int, list[Fr
     for p in found:
         if p.said.connection.user == dashboard.user:
             by_key.setdefault(p.key, []).append(p)
+    there = dashboard.accepted.seq if dashboard.accepted else 0
     carried: dict[int, list[Frame]] = {}
     for frame in dashboard.of_kind(*SWITCHES):
         before = [p for p in by_key.get(reading.piece(frame.payload), ()) if p.sent.seq < frame.seq]
         free = [p for p in before if p.sent.seq not in carried and p.nature != "repeat"]
+        free.sort(key=lambda p: p.sent.seq < there)  # what was said before it came is what it is told of last
         alike = [p for p in free if said_alike(p, frame)]
         if chosen := (alike[:1] or free[:1] or before[-1:]):
             carried.setdefault(chosen[0].sent.seq, []).append(frame)

@@ -126,7 +126,7 @@ def postgres(
 ) -> None:
     """Run a PostgreSQL of which nothing is kept; prints one JSON line: the `databases`, as `serve --db` takes them."""
     from reference_impl.nodes import wait_for_the_end  # noqa: PLC0415 - see the module's first line
-    from reference_impl.store.cluster import Cluster, MissingError  # noqa: PLC0415
+    from reference_impl.store.cluster import Cluster, MissingError, StartError  # noqa: PLC0415
 
     try:
         cluster = Cluster(within)
@@ -135,6 +135,10 @@ def postgres(
         return
     try:
         cluster.start()
+    except StartError as error:
+        cluster.stop()
+        _refuse(str(error), code=1)
+    try:
         sys.stdout.write(json.dumps({"databases": [cluster.make() for _ in range(databases)]}) + "\n")
         sys.stdout.flush()
         wait_for_the_end(exit_with_stdin=exit_with_stdin)

@@ -137,13 +137,28 @@ def nothing_to_cancel(s: Said, t: Timeline) -> Iterator[Finding]:
     yield from refusal(s, t, what, "NOT_FOUND")
     command = s.sent.payload["commandId"]
     order = orders(t).get(command)
-    if order and any(c for a in order.targets if (x := task_of(t, command, a)) for c in x.cancels):
+    if order and (
+        any(c for a in order.targets if (x := task_of(t, command, a)) for c in x.cancels)
+        or any(o.connection.user == order.user and o.sent.payload["commandId"] == command for o in _cancels(t))
+    ):
         return  # its owner cancelled it too
     for agent in t.agents:
         for frame in agent.of_kind("COMMAND_CANCEL", after=s.sent.seq):
             if frame.payload.get("commandId") == command and not (order and order.limit):
                 yield Finding(f"{what} reached an agent", frame, "", "no COMMAND_CANCEL", "COMMAND_CANCEL", (s.sent,))
                 return
+
+
+def cancelled_by_both_at_once(s: Scene) -> None:
+    agent, dashboard, stranger = s.agent("a1"), s.dashboard(), s.dashboard(user="bob")
+    asks(dashboard)
+    takes(agent)
+    cancels(stranger, code="NOT_FOUND")
+    started = agent.sends("COMMAND_ACK", {"commandId": ONE, "agentId": "a1", "status": "EXECUTING"})
+    sent = dashboard.sends("COMMAND_CANCEL", {"commandId": ONE})
+    accepts(agent, started)
+    agent.gets("COMMAND_CANCEL", {"commandId": ONE, "reason": None})
+    accepts(dashboard, sent)
 
 
 def cancelled_in_each_state(s: Scene) -> None:
@@ -374,7 +389,7 @@ RULES = (
         judges="COMMAND_CANCEL of another user's command is refused as of an unknown one, and reaches nobody.",
         when=cancels_of_others,
         check=nothing_to_cancel,
-        good=(by_bob,),
+        good=(by_bob, cancelled_by_both_at_once),
         bad=(by_bob_accepted, by_bob_passed_on),
         cases=(a_stranger_cancels,),
     ),

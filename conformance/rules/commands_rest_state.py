@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from conformance import reading
 from conformance.command_life import TERMINAL, Task, tasks
 from conformance.command_orders import Order, orders
-from conformance.command_scene import ONE, acks, asks, completes, lists, resource, shows, takes, told
+from conformance.command_scene import ONE, TWO, accepts, acks, asks, completes, lists, resource, shows, takes, told
 from conformance.command_views import Quiet, Reading, quiet, readings, resources
 from conformance.command_views import told as told_of
 from conformance.rest_views import same
@@ -206,6 +206,18 @@ def with_its_parts(s: Scene) -> None:
         shows(s, ONE, status, agents=[part])
 
 
+def asked_for_again_when_nobody_knew(s: Scene) -> None:
+    each_stage(s)
+    agent, first = s.agent("a2"), s.dashboard()
+    same = {"commandId": TWO, "agentId": "a2", "content": "x", "type": "PLAN"}
+    first.sends("COMMAND_REQUEST", same)
+    first.closes()
+    acks(agent, TWO)
+    again = s.dashboard()
+    accepts(again, again.sends("COMMAND_REQUEST", same), commandId=TWO)
+    shows(s, TWO, "EXECUTING")
+
+
 def nobody_there_to_be_told(s: Scene) -> None:
     agent, dashboard = s.agent("a1"), s.dashboard()
     asks(dashboard)
@@ -301,7 +313,7 @@ RULES = (
         judges="The status that REST shows of a command, and of each agent's part, only moves along the machine.",
         when=looks,
         check=only_forward,
-        good=(each_stage, with_its_parts),
+        good=(each_stage, with_its_parts, asked_for_again_when_nobody_knew),
         bad=(back_to_life, part_back_to_life),
         cases=(looked_at_all_along,),
     ),

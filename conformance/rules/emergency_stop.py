@@ -148,10 +148,16 @@ def dashboards_told(word: Word, t: Timeline) -> Iterator[Finding]:
     if who and mine[0].payload.get("triggeredBy") != who:
         got = mine[0].payload.get("triggeredBy", "nothing")
         yield Finding("EMERGENCY_STOP does not say who stopped all", mine[0], "/payload/triggeredBy", who, got)
-    if len(mine) > sum(s.reason == stop.reason for s in others):
+    if len(mine) > max(_asked(t, stop), sum(s.reason == stop.reason for s in others)):
         yield Finding(
             "a dashboard is told twice of one emergency stop", mine[1], "", expected, len(mine), (stop.where,)
         )
+
+
+def _asked(t: Timeline, stop: Stop) -> int:
+    """How often the user's dashboards asked for a stop with this reason, whatever they were answered."""
+    mine = (f for c in t.connections if c.user == stop.user for f in c.sent if f.type == "EMERGENCY_STOP")
+    return sum(f.payload.get("reason") == stop.reason for f in mine)
 
 
 def stops_all(dashboard: Socket, reason: str | None = None) -> Frame:
@@ -199,6 +205,17 @@ def all_stopped_over_rest(s: Scene) -> None:
     agent.gets("AGENT_CONTROL", {"action": "STOP"})
     told(dashboard, "CANCELLED")
     tells_of_it(s, dashboard)
+    s.wait(2)
+
+
+def stopped_by_one_who_does_not_read(s: Scene) -> None:
+    stalled, dashboard = s.dashboard(), s.dashboard()
+    s.note("stalled", connection=stalled.name)
+    for _ in range(2):
+        stops_all(stalled, "Smoke")
+    accepts(dashboard, stops_all(dashboard, "Smoke"))
+    for _ in range(3):
+        tells_of_it(s, dashboard, "Smoke", 0, 0)
     s.wait(2)
 
 
@@ -323,7 +340,7 @@ RULES = (
         judges="The user's dashboards, and nobody else's, get one EMERGENCY_STOP within a second.",
         when=words,
         check=dashboards_told,
-        good=(all_stopped, all_stopped_over_rest),
+        good=(all_stopped, all_stopped_over_rest, stopped_by_one_who_does_not_read),
         bad=(nobody_told, told_twice, somebody_did_it, everyone_stopped),
         cases=(the_red_button,),
     ),

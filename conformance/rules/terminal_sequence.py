@@ -203,6 +203,14 @@ def starts_anew(s: Scene) -> None:
     lists(s, PATH, *rows)
 
 
+def said_before_anybody_was_there(s: Scene) -> None:
+    s.note("new-agent", agent="a1")
+    prints(s.agent("a1"), "boot", 0, commandId="a1")
+    dashboard = s.dashboard()
+    carries(dashboard, prints(s.agent("a1"), "boot", 0, commandId="a1"))
+    s.wait(2)
+
+
 def kept_under_the_agents_name(s: Scene) -> None:
     dashboard = s.dashboard()
     agent = s.socket("agent")
@@ -307,7 +315,7 @@ RULES = (
         judges="Session output keeps the agent's id, has no command in REST, and starts anew on each connection.",
         when=sessions,
         check=outside_commands,
-        good=(starts_anew, kept_under_the_agents_name),
+        good=(starts_anew, said_before_anybody_was_there, kept_under_the_agents_name),
         bad=(session_refused, session_without_id, session_as_command, never_anew, anew_but_not_kept),
         cases=(boot_twice,),
     ),

@@ -10,11 +10,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any, Final
-
-import asyncpg  # type: ignore[import-untyped]  # it brings no types
-
-from reference_impl.store.database import database_url, make_engine
-from reference_impl.store.migrate import upgrade
+from urllib.parse import urlsplit
 
 _PLACES: Final = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda place: int(place.parent.name))
 _USER: Final = "postgres"
@@ -38,6 +34,10 @@ class MissingError(Exception):
     """PostgreSQL is not installed; the message says what is missing."""
 
 
+class StartError(Exception):
+    """PostgreSQL did not start; the message says why."""
+
+
 class Cluster:
     """A running server that listens on a socket in its own directory, and nowhere else."""
 
@@ -54,21 +54,37 @@ class Cluster:
         self._server: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Make the cluster, start it, and make the template that every database is a copy of."""
-        self._place.chmod(0o755)
+        """Make the cluster, start it, and make the template that every database is a copy of.
+
+        Raises:
+            StartError: it does not start.
+        """
         data = self._place / "data"
+        try:
+            self._begin(data)
+        except (OSError, LookupError) as error:  # no room, no such user
+            raise StartError(f"PostgreSQL did not start: {error}") from error
+        self._loop.run(self._prepare())
+
+    def _begin(self, data: Path) -> None:
+        self._place.chmod(0o755)
         data.mkdir()
         if os.geteuid() == 0:  # PostgreSQL refuses root
             shutil.chown(self._place, _USER)
             shutil.chown(data, _USER)
         made = [self._initdb, "-D", str(data), "-U", _USER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
-        subprocess.run(made, check=True, stdout=subprocess.DEVNULL, cwd="/", **_as_user())  # noqa: S603 - our own words
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "cwd": "/", **_as_user()}
+        with subprocess.Popen(made, **quiet) as initdb:  # noqa: S603 - our own words
+            import reference_impl.store.migrate  # noqa: F401, PLC0415 - slow, and there is nothing else to do meanwhile
+
+            _, said = initdb.communicate()
+        if initdb.returncode:
+            raise StartError(f"PostgreSQL did not start: {said.decode('utf-8', 'replace').strip()[-300:]}")
         options = [part for name, value in _QUICK.items() for part in ("-c", f"{name}={value}")]
         command = ["sh", "-c", _WITH_STDIN, "sh", self._postgres, "-D", str(data), "-k", str(self._place), *options]
         with (self._place / "log").open("wb") as log:
             told = {"stdin": subprocess.PIPE, "stdout": log, "stderr": log, "cwd": "/", **_as_user()}
             self._server = subprocess.Popen(command, **told)  # noqa: S603 - our own words
-        self._loop.run(self._prepare())
 
     def make(self, *, empty: bool = False) -> str:
         """Make a database of the newest schema, or one without any table; returns its URL."""
@@ -79,7 +95,8 @@ class Cluster:
 
     def drop(self, url: str) -> None:
         """Remove a database, whoever may still be connected to it."""
-        self._loop.run(self._do(f"DROP DATABASE {database_url(url).database} WITH (FORCE)"))
+        name = urlsplit(url).path.strip("/")
+        self._loop.run(self._do(f"DROP DATABASE {name} WITH (FORCE)"))
 
     def stop(self) -> None:
         """End the server and leave nothing behind."""
@@ -92,19 +109,27 @@ class Cluster:
         return f"postgresql://{_USER}@/{name}?host={self._place}"
 
     async def _prepare(self) -> None:
+        import asyncpg  # type: ignore[import-untyped]  # noqa: PLC0415 - it brings no types
+
+        from reference_impl.store.database import database_url, make_engine  # noqa: PLC0415 - slow
+        from reference_impl.store.migrate import upgrade  # noqa: PLC0415
+
         while True:
             try:
                 await self._do("CREATE DATABASE newest TEMPLATE template0")
                 break
             except (OSError, asyncpg.CannotConnectNowError):
                 if self._server is None or self._server.poll() is not None:
-                    raise RuntimeError((self._place / "log").read_text()) from None
+                    log = (self._place / "log").read_text("utf-8", "replace")
+                    raise StartError(f"PostgreSQL did not start: {log.strip()[-300:]}") from None
                 await asyncio.sleep(0.02)
         engine = make_engine(database_url(self._url("newest")))
         await upgrade(engine)
         await engine.dispose()
 
     async def _do(self, statement: str) -> None:
+        import asyncpg  # noqa: PLC0415
+
         connection = await asyncpg.connect(host=str(self._place), user=_USER, database="postgres")
         try:
             await connection.execute(statement)
