@@ -44,6 +44,8 @@ async def printed(command: Sequence[str], *, seconds: float = SECONDS, env: Mapp
             with suppress(ProcessLookupError, PermissionError, TimeoutError):
                 os.killpg(process.pid, signal.SIGKILL)  # the group outlives its first process where a child holds on
                 async with asyncio.timeout(1):
+                    while await process.stdout.read(65536):
+                        pass  # to its end, or the pipe would stay open
                     await process.wait()
     if code:
         raise CommandError(f"ended with {code}, its last words: {said or 'none'}")
