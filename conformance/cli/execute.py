@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from conformance.loop import run
-from conformance.profile import make_target, settings_of
+from conformance.profile import STORES, make_target, settings_of
 from conformance.report import parse_report, write_report
 from conformance.target import Target, TargetError
 
@@ -46,8 +46,7 @@ async def _target(settings: Mapping[str, Any]) -> AsyncIterator[Target]:
     checked = make_target({**settings, "url": "http://127.0.0.1"})
     from conformance.engine.bundled import bundled_reference  # noqa: PLC0415 - only where it is needed
 
-    store = {"store": settings["store"]} if "store" in settings else {}
-    async with bundled_reference(level=checked.level, **store) as found:
+    async with bundled_reference(level=checked.level, store=settings.get("store", STORES[0])) as found:
         yield found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from conformance import reading
@@ -137,16 +138,20 @@ def nothing_to_cancel(s: Said, t: Timeline) -> Iterator[Finding]:
     yield from refusal(s, t, what, "NOT_FOUND")
     command = s.sent.payload["commandId"]
     order = orders(t).get(command)
-    if order and (
-        any(c for a in order.targets if (x := task_of(t, command, a)) for c in x.cancels)
-        or any(o.connection.user == order.user and o.sent.payload["commandId"] == command for o in _cancels(t))
-    ):
+    if order and any(c for a in order.targets if (x := task_of(t, command, a)) for c in x.cancels):
         return  # its owner cancelled it too
+    own = min((seq for seq, user in _asked_for(t, command) if order and user == order.user), default=math.inf)
     for agent in t.agents:
         for frame in agent.of_kind("COMMAND_CANCEL", after=s.sent.seq):
-            if frame.payload.get("commandId") == command and not (order and order.limit):
+            if frame.payload.get("commandId") == command and frame.seq < own and not (order and order.limit):
                 yield Finding(f"{what} reached an agent", frame, "", "no COMMAND_CANCEL", "COMMAND_CANCEL", (s.sent,))
                 return
+
+
+def _asked_for(t: Timeline, command: str) -> Iterator[tuple[int, str]]:
+    """The `seq` of everything that asked for a command's cancel, and whose it was, whatever came of it."""
+    yield from ((s.sent.seq, s.connection.user) for s in _cancels(t) if s.sent.payload["commandId"] == command)
+    yield from ((e.seq, e.user) for e in t.calls("cancelCommand") if command in e.path)
 
 
 def cancelled_by_both_at_once(s: Scene) -> None:

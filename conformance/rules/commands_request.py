@@ -180,30 +180,28 @@ def same_again_for_another_agent(s: Scene) -> None:
 def nowhere(t: Timeline) -> Iterator[Said]:
     """Each request for an agent that does not exist."""
     unknown = unknown_agents(t)
-    return (s for s in _with_new_ids(t) if s.sent.payload["agentId"] in unknown and _judged(s, t))
+    return (s for s in requests(t) if s.sent.payload["agentId"] in unknown and _judged(s, t))
 
 
 def foreign(t: Timeline) -> Iterator[Said]:
     """Each request for an agent of another user."""
-    for s in _with_new_ids(t):
+    for s in requests(t):
         if t.owners.get(s.sent.payload["agentId"], s.connection.user) != s.connection.user and _judged(s, t):
             yield s
 
 
-def _with_new_ids(t: Timeline) -> Iterator[Said]:
-    """The requests whose ids their users had not used: of a known one it may be told first that it is known (CMD-6)."""
-    used: set[tuple[str, str]] = set()
-    for s in sorted(requests(t), key=lambda s: s.sent.seq):
-        name = (s.connection.user, s.sent.payload.get("commandId", ""))
-        if not name[1] or name not in used:
-            yield s
-        used.add(name)
+def _is_known(s: Said, t: Timeline) -> bool:
+    """Whether its user had asked for a command of that id before: then it may be told so first (CMD-6)."""
+    command = s.sent.payload.get("commandId")
+    mine = (r.sent for r in requests(t) if r.connection.user == s.connection.user and r.sent.seq < s.sent.seq)
+    return command is not None and any(sent.payload.get("commandId") == command for sent in mine)
 
 
 def goes_nowhere(s: Said, t: Timeline) -> Iterator[Finding]:
     """NOT_FOUND; nothing is delivered or told."""
     what = "COMMAND_REQUEST for an agent that is none of the user's"
-    yield from refusal(s, t, what, "NOT_FOUND")
+    if not _is_known(s, t):
+        yield from refusal(s, t, what, "NOT_FOUND")
     content = s.sent.payload["content"]
     others = [r.sent.payload for r in requests(t) if r.sent is not s.sent]
     others += [e.request for e in t.calls("createCommand") if isinstance(e.request, dict)]
@@ -242,6 +240,15 @@ def for_nobody_under_a_known_id(s: Scene) -> None:
     for agent in ("zz", "b1"):
         payload = {"commandId": ONE, "agentId": agent, "content": "else", "type": "PLAN"}
         refuses(dashboard, dashboard.sends("COMMAND_REQUEST", payload), "INVALID_STATE")
+
+
+def delivered_under_a_known_id(s: Scene) -> None:
+    for_nobody_under_a_known_id(s)
+    theirs = s.agent("b2", user="bob")
+    dashboard = s.dashboard()
+    payload = {"commandId": ONE, "agentId": "b2", "content": "rm -rf", "type": "PLAN"}
+    refuses(dashboard, dashboard.sends("COMMAND_REQUEST", payload), "INVALID_STATE")
+    takes(theirs, content="rm -rf")
 
 
 def for_nobody_accepted(s: Scene) -> None:
@@ -364,7 +371,7 @@ RULES = (
         when=foreign,
         check=goes_nowhere,
         good=(for_nobody, for_nobody_under_a_known_id, for_nobody_what_its_owner_asks_for),
-        bad=(for_nobody_forbidden, refused_and_delivered),
+        bad=(for_nobody_forbidden, refused_and_delivered, delivered_under_a_known_id),
         cases=(for_a_foreign_agent,),
     ),
 )

@@ -148,16 +148,12 @@ def dashboards_told(word: Word, t: Timeline) -> Iterator[Finding]:
     if who and mine[0].payload.get("triggeredBy") != who:
         got = mine[0].payload.get("triggeredBy", "nothing")
         yield Finding("EMERGENCY_STOP does not say who stopped all", mine[0], "/payload/triggeredBy", who, got)
-    if len(mine) > max(_asked(t, stop), sum(s.reason == stop.reason for s in others)):
+    asked = [s.reason for s in others if isinstance(s.by, Exchange)]
+    asked += [s.sent.payload.get("reason") for s in t.remember(stops) if s.connection.user == stop.user]
+    if len(mine) > asked.count(stop.reason):  # also by those of whom nobody knows what they were answered
         yield Finding(
             "a dashboard is told twice of one emergency stop", mine[1], "", expected, len(mine), (stop.where,)
         )
-
-
-def _asked(t: Timeline, stop: Stop) -> int:
-    """How often the user's dashboards asked for a stop with this reason, whatever they were answered."""
-    mine = (f for c in t.connections if c.user == stop.user for f in c.sent if f.type == "EMERGENCY_STOP")
-    return sum(f.payload.get("reason") == stop.reason for f in mine)
 
 
 def stops_all(dashboard: Socket, reason: str | None = None) -> Frame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import sys
@@ -97,8 +98,6 @@ def endless(_t: Timeline) -> Iterator[int]:
 
 def test_one_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """A rule that comes to no end is left when the run is to end, though it does not ask for the time."""
-    import asyncio  # noqa: PLC0415
-
     monkeypatch.setattr("conformance.engine.bench.GRACE", 0.1)
     facts: dict[str, Any] = {"id": "never.ends", "clauses": ("DIS-1",), "judges": "This.", "good": (), "bad": ()}
     stuck = Rule(**facts, when=lambda t: (n for n in endless(t) if n > 1), check=lambda _o, _t: ())
