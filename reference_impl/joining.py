@@ -13,6 +13,7 @@ from reference_impl.store.buffered import BufferedAgents
 from reference_impl.store.cached import CachedAgents
 from reference_impl.store.cached_queues import CachedQueues
 from reference_impl.store.group_commit import GroupCommit
+from reference_impl.store.held import HeldCommits, HeldEngine
 from reference_impl.store.plain import PlainEngine
 from reference_impl.store.plain_commits import PlainCommits
 from reference_impl.store.sql import SqlAgents
@@ -46,7 +47,13 @@ class Joining:
 
 def the_only_node(settings: Settings, engine: Engine, clock: Clock, log: Log) -> Joining:
     """All in this process's memory; heartbeats and single agents are kept there too."""
-    commits = PlainCommits(engine) if isinstance(engine, PlainEngine) else GroupCommit(engine)
+    commits: GroupCommit
+    if isinstance(engine, PlainEngine):
+        commits = PlainCommits(engine)
+    elif isinstance(engine, HeldEngine):
+        commits = HeldCommits(engine)
+    else:
+        commits = GroupCommit(engine)
     agents: AgentStore = BufferedAgents(SqlAgents(engine, commits), clock, log, settings.timings.flush_interval_s)
     if settings.agents.enable_caching:
         agents = CachedAgents(agents, clock, settings.agents.cache_ttl_seconds)

@@ -4,17 +4,32 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AbstractAsyncContextManager, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from sqlalchemy import Executable
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from reference_impl.store.database import Engine
 
 T = TypeVar("T")
 Write: TypeAlias = "Callable[[AsyncConnection], Awaitable[T]]"
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A write of one statement; it tells how many rows that changed."""
+
+    what: Executable
+    parameters: Any = None
+    """Its own, or a list of many rows' (then nobody knows how many changed)."""
+
+    async def __call__(self, connection: AsyncConnection) -> int:
+        """Do it."""
+        return (await connection.execute(self.what, self.parameters)).rowcount
 
 
 class GroupCommit:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import Integer, bindparam, delete, exists, func, select
 
 from reference_impl.domain.output import Kept
+from reference_impl.store.group_commit import Statement
 from reference_impl.store.output_rows import (
     chunk_of,
     chunk_row,
@@ -189,10 +190,7 @@ class SqlOutputs:
         return [found[position] for position in positions if position in found]
 
     async def _save(self, table: Table, statement: Executable, row: dict[str, Any]) -> bool:
-        async def write(connection: AsyncConnection) -> int:
-            return (await connection.execute(statement, row)).rowcount
-
-        saved = bool(await self._commits.write(write))
+        saved = bool(await self._commits.write(Statement(statement, row)))
         if saved:
             await self._bound(table, row["user_id"])
         return saved
@@ -205,8 +203,4 @@ class SqlOutputs:
                 self._written.pop(next(iter(self._written)))
             self._written[table, user_id] = written
             return
-
-        async def write(connection: AsyncConnection) -> None:
-            await connection.execute(self._do.prune[table], {"user_id": user_id, "room": self._room[table]})
-
-        await self._commits.write(write)
+        await self._commits.write(Statement(self._do.prune[table], {"user_id": user_id, "room": self._room[table]}))

@@ -9,6 +9,7 @@ from sqlalchemy import BigInteger, Integer, String, bindparam, delete, func, or_
 
 from reference_impl.domain.vocabulary import AgentStatus
 from reference_impl.store import AgentQuery, Page, Taken
+from reference_impl.store.group_commit import Statement
 from reference_impl.store.reading import Reads
 from reference_impl.store.rows import agent_of, beat_of, row_of
 from reference_impl.store.tables import agents, users
@@ -104,10 +105,7 @@ class SqlAgents:
         return await self._write(self._do.all_offline, {"updated_at": now})
 
     async def _write(self, statement: Executable, parameters: Any) -> int:
-        async def write(connection: AsyncConnection) -> int:
-            return (await connection.execute(statement, parameters)).rowcount
-
-        return await self._commits.write(write)
+        return await self._commits.write(Statement(statement, parameters))
 
 
 class SqlUsers:

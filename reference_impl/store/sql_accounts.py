@@ -9,6 +9,7 @@ from sqlalchemy import delete, insert, select, update
 from reference_impl.domain.accounts import DeviceGrant, Rotation, Secret, Session
 from reference_impl.store.account_tables import device_grants, magic_links, refresh_tokens, sessions
 from reference_impl.store.accounts import Confirmed
+from reference_impl.store.group_commit import Statement
 from reference_impl.store.reading import Reads
 
 if TYPE_CHECKING:
@@ -142,11 +143,7 @@ class SqlAccounts:
         return await self._commits.write(write)
 
     async def _write(self, statement: Any) -> int:
-        async def write(connection: AsyncConnection) -> int:
-            count: int = (await connection.execute(statement)).rowcount
-            return count
-
-        return await self._commits.write(write)
+        return await self._commits.write(Statement(statement))
 
 
 _WHOLE: Final = select(sessions.c.id, sessions.c.user_id, sessions.c.revoked_at, refresh_tokens.c.expires_at).join_from(

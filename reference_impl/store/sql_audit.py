@@ -9,6 +9,7 @@ from sqlalchemy import delete, func, insert, select
 
 from reference_impl.domain.audit import AuditEntry, Origin
 from reference_impl.store.account_tables import audit_log
+from reference_impl.store.group_commit import Statement
 from reference_impl.store.reading import Reads
 
 if TYPE_CHECKING:
@@ -46,12 +47,7 @@ class SqlAudit:
 
     async def add(self, entry: AuditEntry) -> None:
         """Keep one."""
-        row = _row(entry)
-
-        async def write(connection: AsyncConnection) -> None:
-            await connection.execute(_ADD, row)
-
-        await self._commits.write(write)
+        await self._commits.write(Statement(_ADD, _row(entry)))
         if entry.user_id is None:
             self._refusals += 1
             if self._refusals % _LOOK_EVERY == 0:

@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from reference_impl.domain.presets import Constraint, Preset
 from reference_impl.store.account_tables import constraints, presets
 from reference_impl.store.belongings import NameTaken
+from reference_impl.store.group_commit import Statement
 from reference_impl.store.reading import Reads
 
 if TYPE_CHECKING:
@@ -51,11 +52,7 @@ class _Belongings(Generic[T]):
 
     async def delete(self, user_id: str, item_id: str) -> bool:
         """Remove one; says whether it was there."""
-
-        async def write(connection: AsyncConnection) -> int:
-            return (await connection.execute(delete(self._table).where(self._is(user_id, item_id)))).rowcount
-
-        return bool(await self._commits.write(write))
+        return bool(await self._commits.write(Statement(delete(self._table).where(self._is(user_id, item_id)))))
 
     def _is(self, user_id: str, item_id: str) -> Any:
         return (self._table.c.id == item_id) & (self._table.c.user_id == user_id)
@@ -76,12 +73,8 @@ class SqlPresets(_Belongings[Preset]):
         return bool(await self._named(update(presets).where(self._is(preset.user_id, preset.id)).values(_row(preset))))
 
     async def _named(self, statement: Any) -> int:
-        async def write(connection: AsyncConnection) -> int:
-            count: int = (await connection.execute(statement)).rowcount
-            return count
-
         try:
-            return await self._commits.write(write)
+            return await self._commits.write(Statement(statement))
         except IntegrityError:
             raise NameTaken from None
 

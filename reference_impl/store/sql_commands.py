@@ -230,10 +230,9 @@ class SqlCommands:
         ]
 
         async def write(connection: AsyncConnection) -> None:
-            if whole:
-                await connection.execute(self._do.save, whole)
-            if changed:
-                await connection.execute(self._do.save_part, changed)
+            for statement, rows in ((self._do.save, whole), (self._do.save_part, changed)):
+                if rows:  # one alone is told as one: drivers have a slower way for many
+                    await connection.execute(statement, rows if len(rows) > 1 else rows[0])
 
         if whole or changed:
             await self._commits.write(write)
