@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import signal
 import sys
 import time
 from typing import TYPE_CHECKING, Annotated
@@ -32,6 +33,7 @@ def serve(  # noqa: PLR0913, PLR0917 - one argument per option
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="0 takes a free one.", min=0, max=65535)] = 8000,
     db: Annotated[str, typer.Option(help="A database URL, or the path of an SQLite file.")] = "",
+    wait_for_db: Annotated[float, typer.Option(help="Seconds to wait for the database to come up.", min=0)] = 0,
     legacy: Annotated[bool, typer.Option("--legacy", help="Turn all of the plan's switches off.")] = False,  # noqa: FBT002
     defect: Annotated[list[str] | None, typer.Option(help="Switch a defect on; repeatable.")] = None,
     user: Annotated[list[str] | None, typer.Option(help="A user to make; repeatable; else alice and bob.")] = None,
@@ -79,8 +81,7 @@ def serve(  # noqa: PLR0913, PLR0917 - one argument per option
         gc.enable()
         gc.freeze()
         gc.set_threshold(*_GARBAGE)
-        sys.stdout.write(json.dumps(told) + "\n")
-        sys.stdout.flush()
+        _print(told)
 
     try:
         run(
@@ -89,6 +90,7 @@ def serve(  # noqa: PLR0913, PLR0917 - one argument per option
             port=port,
             defects=defect or [],
             listening=listening,
+            patience_s=wait_for_db,
             exit_with_stdin=exit_with_stdin,
         )
     except UnusableDatabaseError as error:
@@ -111,8 +113,7 @@ def nodes(
 
     try:
         with serving_nodes(count, context.args) as told:
-            sys.stdout.write(json.dumps(told) + "\n")
-            sys.stdout.flush()
+            _print(told)
             wait_for_the_end(exit_with_stdin=exit_with_stdin)
     except CannotStartError as error:
         _refuse(str(error), code=1)
@@ -124,24 +125,29 @@ def postgres(
     within: Annotated[str, typer.Option(metavar="DIR", help="Where its directory is made, and removed.")] = "",
     exit_with_stdin: Annotated[bool, typer.Option("--exit-with-stdin", help="Stop when stdin closes.")] = False,  # noqa: FBT002
 ) -> None:
-    """Run a PostgreSQL of which nothing is kept; prints one JSON line: the `databases`, as `serve --db` takes them."""
+    """Run a PostgreSQL of which nothing is kept.
+
+    Prints one JSON line at once, the `databases` as `serve --db` takes them, and a second once they are there; a server
+    that is started in between is to wait for its own (`serve --wait-for-db`).
+    """
     from reference_impl.nodes import wait_for_the_end  # noqa: PLC0415 - see the module's first line
     from reference_impl.store.cluster import Cluster, MissingError, StartError  # noqa: PLC0415
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # what it has written by then is removed all the same
     try:
         cluster = Cluster(within)
     except (MissingError, OSError) as error:
         _refuse(str(error), code=1)
         return
     try:
+        _print({"databases": cluster.urls(databases)})
         cluster.start()
-    except StartError as error:
-        cluster.stop()
-        _refuse(str(error), code=1)
-    try:
-        sys.stdout.write(json.dumps({"databases": [cluster.make() for _ in range(databases)]}) + "\n")
-        sys.stdout.flush()
+        for _ in range(databases):
+            cluster.make(empty=True)
+        _print({"event": "ready"})
         wait_for_the_end(exit_with_stdin=exit_with_stdin)
+    except StartError as error:
+        _refuse(str(error), code=1)
     finally:
         cluster.stop()
 
@@ -292,6 +298,11 @@ def _settings(given: dict[str, object]) -> Settings:
     from reference_impl.settings import Settings  # noqa: PLC0415 - see the module's first line
 
     return Settings(**given)  # type: ignore[arg-type]
+
+
+def _print(said: object) -> None:
+    sys.stdout.write(json.dumps(said) + "\n")
+    sys.stdout.flush()
 
 
 def _refuse(sentence: str, code: int = 2) -> None:

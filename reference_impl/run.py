@@ -38,9 +38,19 @@ def run(  # noqa: PLR0913 - what the command line knows
     port: int,
     defects: Sequence[str],
     listening: Callable[[Listening], None],
+    patience_s: float,
     exit_with_stdin: bool,
 ) -> None:
     """Serve until told to stop.
+
+    Args:
+        settings: what it is to be.
+        host: where to listen.
+        port: on which port; 0 takes a free one.
+        defects: which to switch on, by name.
+        listening: called once it listens.
+        patience_s: seconds to wait for the database to come up.
+        exit_with_stdin: whether to stop when stdin closes.
 
     Raises:
         ValueError: a defect has no such name.
@@ -62,7 +72,7 @@ def run(  # noqa: PLR0913 - what the command line knows
     server = make_server(create_app(parts), lambda: listening(told))
     with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
         try:
-            runner.run(parts.database.start())  # here, where a failure can still be told in one sentence
+            runner.run(parts.database.start(patience_s))  # here, where a failure can still be told in one sentence
         except UnusableDatabaseError:
             runner.run(_drivers_end())
             raise

@@ -63,9 +63,7 @@ async def bundled_reference(
         held = Reference(Path(place), (*(SHORT_TIMES if full else ()), *arguments), narrow=full)
         try:
             try:
-                if store == "postgresql":
-                    await held.use_postgresql()
-                url = await held.start()
+                url = await (held.start_with_postgresql() if store == "postgresql" else held.start())
                 if full and hasattr(os, "fork"):
                     await held.warm()
             except HeldError as error:
@@ -112,17 +110,26 @@ class Reference:
         """How it is called from now on."""
         self._asked = asyncio.Lock()
         self._urls: tuple[str, ...] = ()
+        self._patience: tuple[str, ...] = ()
 
-    async def use_postgresql(self) -> None:
-        """Keeps all data in a PostgreSQL that lasts as long as it does itself. Raises `HeldError`."""
+    async def start_with_postgresql(self) -> str:
+        """Starts it over a PostgreSQL that lasts as long as it does itself, both at once. Raises `HeldError`."""
         within = ("--within", where) if (where := quick_place()) else ()
         self._postgresql, facts = await self._begin("postgres", "--databases", str(len(DATABASES)), *within)
         self.databases = dict(zip(DATABASES, facts["databases"], strict=True))
+        self._patience = ("--wait-for-db", f"{START_SECONDS:g}")
+        try:
+            async with asyncio.TaskGroup() as both:
+                both.create_task(self._said(self._postgresql))
+                url = both.create_task(self.start())
+        except* HeldError as errors:
+            raise HeldError(str(errors.exceptions[0])) from None
+        return url.result()
 
     async def start(self) -> str:
         """Starts the server, on the port it had before if it had one; gives its URL. Raises `HeldError`."""
         users = (part for user in USERS for part in ("--user", user))
-        common = ("--db", self.databases["reference"], "--log-level", "warning", *users, *self._arguments)
+        common = (*self._over("reference"), "--log-level", "warning", *users, *self._arguments)
         login = ("--mail-outbox", str(self.outbox), *SHORT_LOGIN)
         port = urlsplit(self.url).port or 0
         self._server, facts = await self._begin("serve", "--port", str(port), *login, *common)
@@ -131,10 +138,9 @@ class Reference:
 
     async def warm(self) -> None:
         """Has what else is called of it kept ready by a process that has loaded it all. Raises `HeldError`."""
-        rehearsal = ("--db", self.databases["rehearsal"])
         lines: list[tuple[str, ...]] = [
-            ("serve", "--port", "0", *rehearsal, "--log-level", "error", "--exit-with-stdin"),
-            ("evidence", *rehearsal),
+            ("serve", "--port", "0", *self._over("rehearsal"), "--log-level", "error", "--exit-with-stdin"),
+            ("evidence", "--db", self.databases["rehearsal"]),
             ("mail", "--to", ACCOUNT, "--outbox", f"{self.outbox}.none"),
         ]
         words = (f"{PROGRAM[-1]}.warm", str(self._place / "warm"), PROGRAM[-1], json.dumps(lines))
@@ -161,7 +167,7 @@ class Reference:
         async with self._asked:
             if not self._urls:
                 users = (part for user in USERS for part in ("--user", user))
-                own = ("--db", self.databases["nodes"], "--log-level", "warning")
+                own = (*self._over("nodes"), "--log-level", "warning")
                 self._nodes, facts = await self._begin("nodes", *own, *users, *self._arguments)
                 self._urls = tuple(facts["nodes"])
         return self._urls
@@ -181,7 +187,7 @@ class Reference:
     async def limited(self) -> str:
         """The URL of a server of its own that answers few requests a second. Raises `HeldError`."""
         users = (part for user in USERS for part in ("--user", user))
-        own = ("--port", "0", "--db", self.databases["limited"], "--rest-rate", str(LIMIT))
+        own = ("--port", "0", *self._over("limited"), "--rest-rate", str(LIMIT))
         self._limited, facts = await self._begin("serve", *own, "--log-level", "warning", *users, *self._arguments)
         return str(facts["url"])
 
@@ -207,18 +213,26 @@ class Reference:
                 env=environment(self.secret) | self._limits,
                 start_new_session=True,
             )
-        assert process.stdout is not None  # noqa: S101 - asked for above
         try:
-            async with asyncio.timeout(START_SECONDS):
-                line = await process.stdout.readline()
-            return process, dict(json.loads(line))
-        except (TimeoutError, ValueError):
-            await _kill(process)
-            said = (self._log.read_text("utf-8", "replace").strip().splitlines() or ["nothing"])[-1]
-            raise HeldError(f"the bundled reference did not start; its last words: {said:.300}") from None
+            return process, await self._said(process)
         except BaseException:
             await _kill(process)
             raise
+
+    async def _said(self, process: Process) -> dict[str, Any]:
+        """The next line of one. Raises `HeldError` if it says none."""
+        assert process.stdout is not None  # noqa: S101 - asked for where it is started
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                line = await process.stdout.readline()
+            return dict(json.loads(line))
+        except (TimeoutError, ValueError):
+            said = (self._log.read_text("utf-8", "replace").strip().splitlines() or ["nothing"])[-1]
+            raise HeldError(f"the bundled reference did not start; its last words: {said:.300}") from None
+
+    def _over(self, whose: str) -> tuple[str, ...]:
+        """The options of a server with these data."""
+        return "--db", self.databases[whose], *self._patience
 
 
 def environment(secret: str) -> dict[str, str]:

@@ -98,7 +98,7 @@ class UserStore(Protocol):
 class Database(Protocol):
     """The life of the store."""
 
-    async def start(self) -> None:
+    async def start(self, patience_s: float = 0.0) -> None:
         """Open it, bring its schema up to date.
 
         Raises:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
 import shutil
 import subprocess
@@ -50,11 +49,16 @@ class Cluster:
         self._initdb, self._postgres = _program("initdb"), _program("postgres")
         self._place = Path(tempfile.mkdtemp(prefix="onsembl-pg-", dir=within or None))
         self._loop = asyncio.Runner(loop_factory=asyncio.new_event_loop)
-        self._numbers = itertools.count(1)
+        self._made = 0
         self._server: subprocess.Popen[bytes] | None = None
+        self._has_newest = False
+
+    def urls(self, count: int) -> list[str]:
+        """Where the next databases will be that are made; known before it is started."""
+        return [self._url(f"database_{number}") for number in range(self._made + 1, self._made + count + 1)]
 
     def start(self) -> None:
-        """Make the cluster, start it, and make the template that every database is a copy of.
+        """Make the cluster and start it.
 
         Raises:
             StartError: it does not start.
@@ -64,7 +68,7 @@ class Cluster:
             self._begin(data)
         except (OSError, LookupError) as error:  # no room, no such user
             raise StartError(f"PostgreSQL did not start: {error}") from error
-        self._loop.run(self._prepare())
+        self._loop.run(self._listens())
 
     def _begin(self, data: Path) -> None:
         self._place.chmod(0o755)
@@ -74,12 +78,9 @@ class Cluster:
             shutil.chown(data, _USER)
         made = [self._initdb, "-D", str(data), "-U", _USER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "cwd": "/", **_as_user()}
-        with subprocess.Popen(made, **quiet) as initdb:  # noqa: S603 - our own words
-            import reference_impl.store.migrate  # noqa: F401, PLC0415 - slow, and there is nothing else to do meanwhile
-
-            _, said = initdb.communicate()
+        initdb = subprocess.run(made, check=False, **quiet)  # noqa: S603 - our own words
         if initdb.returncode:
-            raise StartError(f"PostgreSQL did not start: {said.decode('utf-8', 'replace').strip()[-300:]}")
+            raise StartError(f"PostgreSQL did not start: {initdb.stderr.decode('utf-8', 'replace').strip()[-300:]}")
         options = [part for name, value in _QUICK.items() for part in ("-c", f"{name}={value}")]
         command = ["sh", "-c", _WITH_STDIN, "sh", self._postgres, "-D", str(data), "-k", str(self._place), *options]
         with (self._place / "log").open("wb") as log:
@@ -88,9 +89,12 @@ class Cluster:
 
     def make(self, *, empty: bool = False) -> str:
         """Make a database of the newest schema, or one without any table; returns its URL."""
-        source = "template0" if empty else "newest"
-        name = f"database_{next(self._numbers)}"
-        self._loop.run(self._do(f"CREATE DATABASE {name} TEMPLATE {source} STRATEGY file_copy"))
+        if not empty and not self._has_newest:
+            self._loop.run(self._make_newest())
+            self._has_newest = True
+        self._made += 1
+        name = f"database_{self._made}"
+        self._loop.run(self._copy(name, "template0" if empty else "newest"))
         return self._url(name)
 
     def drop(self, url: str) -> None:
@@ -108,24 +112,32 @@ class Cluster:
     def _url(self, name: str) -> str:
         return f"postgresql://{_USER}@/{name}?host={self._place}"
 
-    async def _prepare(self) -> None:
+    async def _listens(self) -> None:
         import asyncpg  # type: ignore[import-untyped]  # noqa: PLC0415 - it brings no types
-
-        from reference_impl.store.database import database_url, make_engine  # noqa: PLC0415 - slow
-        from reference_impl.store.migrate import upgrade  # noqa: PLC0415
 
         while True:
             try:
-                await self._do("CREATE DATABASE newest TEMPLATE template0")
-                break
+                await self._do("SELECT 1")
             except (OSError, asyncpg.CannotConnectNowError):
                 if self._server is None or self._server.poll() is not None:
                     log = (self._place / "log").read_text("utf-8", "replace")
                     raise StartError(f"PostgreSQL did not start: {log.strip()[-300:]}") from None
                 await asyncio.sleep(0.02)
+            else:
+                return
+
+    async def _make_newest(self) -> None:
+        """Make the template of a database that needs no migration."""
+        from reference_impl.store.database import database_url, make_engine  # noqa: PLC0415 - slow
+        from reference_impl.store.migrate import upgrade  # noqa: PLC0415
+
+        await self._copy("newest", "template0")
         engine = make_engine(database_url(self._url("newest")))
         await upgrade(engine)
         await engine.dispose()
+
+    async def _copy(self, name: str, source: str) -> None:
+        await self._do(f"CREATE DATABASE {name} TEMPLATE {source} STRATEGY file_copy")
 
     async def _do(self, statement: str) -> None:
         import asyncpg  # noqa: PLC0415

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 _CONNECTIONS: Final = 8
 """Kept open: one that is opened anew costs more than what is asked over it. All but one are readers'."""
+_AGAIN: Final = 0.05
+"""Seconds after which it is looked again whether a database is there."""
 _STATEMENTS: Final = 1000
 """Kept prepared on each; more than there are, but for lists in which each length is one of its own."""
 
@@ -111,10 +114,20 @@ class SqlDatabase:
         self._engine = engine
         self._commits = commits
 
-    async def start(self) -> None:
-        """Bring the schema up to date."""
-        with told(self._engine.url):
-            await upgrade(self._engine)
+    async def start(self, patience_s: float = 0.0) -> None:
+        """Bring the schema up to date; a database that is not there yet is waited for so many seconds."""
+        clock = asyncio.get_running_loop().time
+        until = clock() + patience_s
+        while True:
+            try:
+                with told(self._engine.url):
+                    await upgrade(self._engine)
+            except UnusableDatabaseError:
+                if clock() >= until:
+                    raise
+                await asyncio.sleep(_AGAIN)
+            else:
+                return
 
     async def ping(self) -> None:
         """Raise if the database does not answer (HLT-1)."""

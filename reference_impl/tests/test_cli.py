@@ -132,7 +132,7 @@ def test_mails_are_read_from_the_outbox(tmp_path: Path) -> None:
 
 
 def test_a_postgresql_for_as_long_as_it_runs(postgres: object) -> None:
-    """`postgres` prints one line with databases of the newest schema, ends with stdin, and leaves nothing behind."""
+    """`postgres` says at once where its databases will be, ends with stdin, and leaves nothing behind."""
     assert postgres, "there is one on this machine"
     command = [*PROGRAM, "postgres", "--databases", "2", "--exit-with-stdin"]
     process = subprocess.Popen(  # noqa: S603 - our own program
@@ -143,7 +143,8 @@ def test_a_postgresql_for_as_long_as_it_runs(postgres: object) -> None:
     assert one != other
     place = Path(one.partition("?host=")[2])
     assert place.is_dir()
-    with served(one) as (_, told):
+    with served(one, "--wait-for-db", "30") as (_, told):  # it has only begun to be made
         assert told["event"] == "listening"
+    assert json.loads(process.stdout.readline()) == {"event": "ready"}
     process.communicate(timeout=20)
     assert (process.returncode, place.exists()) == (0, False)
