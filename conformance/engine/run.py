@@ -17,14 +17,14 @@ from conformance.engine.events import CaseFinished, CaseStarted, PlanMade, RunEv
 from conformance.engine.groups import Groups
 from conformance.engine.offers import offers_of
 from conformance.engine.plan import PREFLIGHT, Case, Plan, make_plan
-from conformance.engine.preflight import Stop, preflight
+from conformance.engine.playing import play
+from conformance.engine.preflight import preflight
 from conformance.engine.second_look import SecondLook, undecided
 from conformance.engine.shrinking import MOST, Played, Shrinker
 from conformance.rule import Provocation
 from conformance.sequences.cases import provocation_of
 from conformance.timeline import Note
 from conformance.world.credentials import Keyring
-from conformance.world.last_look import last_look
 from conformance.world.rest import open_session
 from conformance.world.site import Site
 from conformance.world.world import World
@@ -33,13 +33,12 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 
     from conformance.contract import Contract
+    from conformance.engine.playing import Play
     from conformance.judge import Judgement
     from conformance.rule import Finding, Rule
     from conformance.target import Target
 
 AT_ONCE = 16
-LAST_LOOK = 3.0
-"""Seconds for a last look at what a case leaves behind; it is cut short rather than waited for."""
 SHRINKING = 30.0
 """Seconds that shrinking one failure may take."""
 AGAIN = 500_000
@@ -48,6 +47,10 @@ SHRUNK = 1_000_000
 """The numbers of worlds that play what is being shrunk begin here: their agents are like nobody else's."""
 LOOKS = 3
 """How often a generated case is played again before it is believed that it only came late."""
+UNJUDGED = 64
+"""So many cases that were played may wait to be judged while others are played."""
+RECOVERY = 5.0
+"""Seconds that a backend is given after heavy load before what came late is looked at again."""
 RESERVE = 30.0
 """Seconds at the end of a run in which nothing is begun that is played only if there is time."""
 TICK = 0.05
@@ -96,6 +99,10 @@ class Run:
         self._keyring = Keyring(self._target)
         self._groups = Groups(self._keyring.groups, bundled=target.bundled)
         self._shrinker: Shrinker | None = None
+        self._beside: asyncio.TaskGroup | None = None
+        """What goes on beside the cases that are played."""
+        self._judging: set[asyncio.Task[None]] = set()
+        """What was played and is still to be judged and told."""
         self._running: set[int] = set()
         self._accompanied: set[int] = set()
         self._second_look = SecondLook(self._rules)
@@ -212,38 +219,60 @@ class Run:
 
         numbered = list(enumerate(plan.cases, 1))
         patient = [] if self._options.fail_fast else self._groups.waits(numbered)
+        was_heavy = False
         async with asyncio.TaskGroup() as beside:
+            self._beside = beside
             for number, case in patient:
                 beside.create_task(self._case(site, case, number))
             for cases, at_once in self._groups.phases([n for n in numbered if n not in patient], self._options.at_once):
+                was_heavy = any(case.provocation.heavy for _, case in cases)
+                if not was_heavy or self._options.generated:  # what is heavy leaves time to judge, but none to shrink
+                    await self._all_judged()
+                    await self._look_again(site)
                 waiting = iter(cases)
                 async with asyncio.TaskGroup() as workers:
                     for _ in range(min(at_once, len(cases))):
                         workers.create_task(work(waiting))
-                await self._look_again(site)
+        if was_heavy and self._doubtful:
+            await asyncio.sleep(RECOVERY)
         await self._look_again(site)
         if self._enough:
             self._stopped = "--fail-fast: the first failure was to end it"
 
     async def _case(self, site: Site, case: Case, number: int) -> None:
-        """Plays a case and tells what it says, or leaves that to a second look."""
+        """Plays a case; what it says is told once it is judged, and others are played meanwhile."""
         self._events.put_nowait(CaseStarted(case.id))
         self._running.add(number)
         self._nobody.clear()
         if len(self._running) > 1:
             self._accompanied |= self._running
-        finished, cancelled = await self._played(site, case, number)
+        played = await self._played(site, case, number)
         self._running.discard(number)
         if not self._running:
             self._nobody.set()
+        telling = self._judged_and_told(number, played)
+        if self._beside is None or self._options.fail_fast or played.was_cancelled or len(self._judging) >= UNJUDGED:
+            await telling
+            return
+        task = self._beside.create_task(telling)
+        self._judging.add(task)
+        task.add_done_callback(self._judging.discard)
+
+    async def _judged_and_told(self, number: int, played: Play) -> None:
+        """Tells what a case says, or leaves that to a second look."""
+        finished, cancelled = await self._judged(played)
         if cancelled:
             self._events.put_nowait(finished)
             raise asyncio.CancelledError
         look = self._second_look
         if number in self._accompanied and not self._stopped and (look.doubts(finished) or look.stalled(finished)):
-            self._doubtful.append((number, case, finished))
+            self._doubtful.append((number, played.case, finished))
         else:
             await self._tell(finished)
+
+    async def _all_judged(self) -> None:
+        while self._judging:
+            await asyncio.wait(self._judging)
 
     async def _aside(self, site: Site) -> None:
         """Looks again at once, for it may be the failure that ends the run: the others wait meanwhile."""
@@ -262,11 +291,11 @@ class Run:
             _, case, told = self._doubtful[0]
             doubts = self._second_look.doubts(told)
             if doubts or self._second_look.stalled(told):
-                second, cancelled = await self._played(site, case, next(self._again))
+                second, cancelled = await self._played_and_judged(site, case, next(self._again))
                 for _ in range(LOOKS - 1):  # a race need not show at once
                     if case.provocation.document is None or second.findings or cancelled:
                         break
-                    second, cancelled = await self._played(site, case, next(self._again))
+                    second, cancelled = await self._played_and_judged(site, case, next(self._again))
                 if cancelled:
                     raise asyncio.CancelledError
                 told = self._second_look.merge(told, second, doubts, case.rules)
@@ -283,61 +312,47 @@ class Run:
             finished = replace(finished, script=best.script, timeline=best.timeline, judgements=best.judgements)
         self._events.put_nowait(finished)
 
-    async def _played(self, site: Site, case: Case, number: int) -> tuple[CaseFinished, bool]:
+    async def _played_and_judged(self, site: Site, case: Case, number: int) -> tuple[CaseFinished, bool]:
         """A case as it was played and judged once, and whether the run was ended meanwhile."""
-        async with self._groups.lent(case.provocation) as users:
-            return await self._played_as(site, case, number, users)
+        return await self._judged(await self._played(site, case, number))
 
-    async def _played_as(
-        self, site: Site, case: Case, number: int, users: tuple[str, ...]
-    ) -> tuple[CaseFinished, bool]:
-        heavy = case.provocation.heavy
-        world = World(site, case.id, number=number, seed=self._options.seed, heavy=heavy, users=users)
-        self._worlds.add(world)
-        started = time.monotonic()
-        cut = error = ""
-        halted = cancelled = False
-        try:
-            async with asyncio.timeout(case.provocation.budget):
-                await case.provocation.script(world)
-            if not heavy:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(LAST_LOOK):
-                        await last_look(world)
-        except TimeoutError:
-            cut = f"it took more than {case.provocation.budget:g} s"
-        except Stop as stop:
-            self._stopped = str(stop)
-            halted = True  # there is no backend to judge: nothing that was seen speaks for or against one
-        except asyncio.CancelledError:
-            cut, cancelled = self._stopped or "interrupted", True
+    async def _played(self, site: Site, case: Case, number: int) -> Play:
+        async with self._groups.lent(case.provocation) as users:
+            heavy = case.provocation.heavy
+            world = World(site, case.id, number=number, seed=self._options.seed, heavy=heavy, users=users)
+            self._worlds.add(world)
+            try:
+                played = await play(world, case)
+            finally:
+                self._worlds.discard(world)
+        self._stopped = self._stopped or played.stop
+        if played.was_cancelled:
             self._bench.hurry()
-        except Exception as broken:  # noqa: BLE001 - a broken script is reported as ours and ends nobody else's case
-            error = _said(broken)
-        finally:
-            self._worlds.discard(world)
-        timeline = world.timeline()
+        return played
+
+    async def _judged(self, played: Play) -> tuple[CaseFinished, bool]:
+        """What a play says, and whether the run was ended meanwhile."""
+        case, timeline, heavy = played.case, played.timeline, played.case.provocation.heavy
         judgements: tuple[Judgement, ...] = ()
-        if not halted:
+        cut, interrupted = played.cut, False
+        if played.was_cancelled:
+            cut = self._stopped or "interrupted"
+        if not played.stop:
             rules = case.rules if heavy else self._rules
             judgements, unfinished, interrupted = await self._bench.judged(timeline, rules, here=heavy)
-            cancelled = cancelled or interrupted
             cut = cut or unfinished
         unmet = tuple(f"{n.data['waited_for']} on {n.data['connection']}" for n in timeline.notes if n.kind == "unmet")
         finished = CaseFinished(
             case.id,
-            time.monotonic() - started,
+            played.seconds,
             judgements,
             timeline,
             unmet,
             cut,
-            error,
+            played.error,
             None if case.provocation.document is None else dict(case.provocation.document),
         )
-        with suppress(TimeoutError):
-            async with asyncio.timeout(3):
-                await world.close()
-        return finished, cancelled
+        return finished, played.was_cancelled or interrupted
 
     def _player(self, site: Site) -> Callable[[Mapping[str, Any], str], Awaitable[Played]]:
         """Plays a script in a world of its own, and judges it."""
@@ -345,7 +360,7 @@ class Run:
 
         async def played(script: Mapping[str, Any], name: str) -> Played:
             case = Case(name, provocation_of(script, name), ())
-            finished, cancelled = await self._played(site, case, next(numbers))
+            finished, cancelled = await self._played_and_judged(site, case, next(numbers))
             if cancelled:
                 raise asyncio.CancelledError
             assert finished.timeline is not None  # noqa: S101 - it was played
@@ -365,11 +380,3 @@ class Run:
             if over > PAUSE:
                 for world in self._worlds:
                     world.recorder.add(Note, kind="lag", data={"seconds": over})
-
-
-def _said(error: BaseException) -> str:
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    place = f" at {trace.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{trace.tb_lineno}" if trace else ""
-    return f"{type(error).__name__}{place}: {error}"

@@ -108,7 +108,9 @@ class CachedQueues:
     async def unfinished(
         self, user_id: str, limit: int, agent_id: str | None = None, status: CommandStatus | None = None
     ) -> Sequence[Command]:
-        """The user's oldest commands that are not finished."""
+        """The user's oldest commands that are not finished; of an agent whose queue is known to be empty, none."""
+        if agent_id is not None and (queue := self._known.get((user_id, agent_id))) is not None and not queue:
+            return []
         return await self._inner.unfinished(user_id, limit, agent_id, status)
 
     async def executing(self, limit: int, after: Command | None = None) -> Sequence[Command]:
