@@ -140,18 +140,18 @@ def nothing_to_cancel(s: Said, t: Timeline) -> Iterator[Finding]:
     order = orders(t).get(command)
     if order and any(c for a in order.targets if (x := task_of(t, command, a)) for c in x.cancels):
         return  # its owner cancelled it too
-    own = min((seq for seq, user in _asked_for(t, command) if order and user == order.user), default=math.inf)
+    own = min((at for at, user in _asked_for(t, command) if order and user == order.user), default=math.inf)
     for agent in t.agents:
         for frame in agent.of_kind("COMMAND_CANCEL", after=s.sent.seq):
-            if frame.payload.get("commandId") == command and frame.seq < own and not (order and order.limit):
+            if frame.payload.get("commandId") == command and frame.at < own and not (order and order.limit):
                 yield Finding(f"{what} reached an agent", frame, "", "no COMMAND_CANCEL", "COMMAND_CANCEL", (s.sent,))
                 return
 
 
-def _asked_for(t: Timeline, command: str) -> Iterator[tuple[int, str]]:
-    """The `seq` of everything that asked for a command's cancel, and whose it was, whatever came of it."""
-    yield from ((s.sent.seq, s.connection.user) for s in _cancels(t) if s.sent.payload["commandId"] == command)
-    yield from ((e.seq, e.user) for e in t.calls("cancelCommand") if command in e.path)
+def _asked_for(t: Timeline, command: str) -> Iterator[tuple[float, str]]:
+    """When a command's cancel was asked for, and by whom, whatever came of it."""
+    yield from ((s.sent.at, s.connection.user) for s in _cancels(t) if s.sent.payload["commandId"] == command)
+    yield from ((e.at, e.user) for e in t.calls("cancelCommand") if command in e.path)
 
 
 def cancelled_by_both_at_once(s: Scene) -> None:
@@ -164,6 +164,16 @@ def cancelled_by_both_at_once(s: Scene) -> None:
     accepts(agent, started)
     agent.gets("COMMAND_CANCEL", {"commandId": ONE, "reason": None})
     accepts(dashboard, sent)
+
+
+def cancelled_by_both_at_once_over_rest(s: Scene) -> None:
+    agent, dashboard, stranger = s.agent("a1"), s.dashboard(), s.dashboard(user="bob")
+    asks(dashboard)
+    takes(agent)
+    cancels(stranger, code="NOT_FOUND")
+    began = s.seconds
+    agent.gets("COMMAND_CANCEL", {"commandId": ONE, "reason": None})
+    s.rest("POST", f"/commands/{ONE}/cancel", 0, at=began, failure="the connection broke")
 
 
 def cancelled_in_each_state(s: Scene) -> None:
@@ -394,7 +404,7 @@ RULES = (
         judges="COMMAND_CANCEL of another user's command is refused as of an unknown one, and reaches nobody.",
         when=cancels_of_others,
         check=nothing_to_cancel,
-        good=(by_bob, cancelled_by_both_at_once),
+        good=(by_bob, cancelled_by_both_at_once, cancelled_by_both_at_once_over_rest),
         bad=(by_bob_accepted, by_bob_passed_on),
         cases=(a_stranger_cancels,),
     ),

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from conformance import reading
 from conformance.command_orders import Order, accepted, named, orders, requests
-from conformance.command_scene import ONE, TWO, accepts, asks, creates, refuses, takes, told
+from conformance.command_scene import ONE, THREE, TWO, accepts, asks, creates, refuses, takes, told
 from conformance.dialogue import Said, refusal
 from conformance.rest_views import unknown_agents
 from conformance.rule import Finding, Rule, provocation
@@ -191,10 +191,10 @@ def foreign(t: Timeline) -> Iterator[Said]:
 
 
 def _is_known(s: Said, t: Timeline) -> bool:
-    """Whether its user had asked for a command of that id before: then it may be told so first (CMD-6)."""
+    """Whether somebody had asked for a command of that id before: then it may be told so first (CMD-6)."""
     command = s.sent.payload.get("commandId")
-    mine = (r.sent for r in requests(t) if r.connection.user == s.connection.user and r.sent.seq < s.sent.seq)
-    return command is not None and any(sent.payload.get("commandId") == command for sent in mine)
+    before = (r.sent.payload for r in requests(t) if r.sent.seq < s.sent.seq)
+    return command is not None and any(payload.get("commandId") == command for payload in before)
 
 
 def goes_nowhere(s: Said, t: Timeline) -> Iterator[Finding]:
@@ -217,8 +217,8 @@ def goes_nowhere(s: Said, t: Timeline) -> Iterator[Finding]:
 def for_nobody(s: Scene) -> None:
     s.note("unknown-agent", agent="zz")
     s.agent("a1")
-    for dashboard, agent in ((s.dashboard(), "zz"), (s.dashboard(user="bob"), "a1")):
-        payload = {"commandId": TWO, "agentId": agent, "content": "secret", "type": "PLAN"}
+    for dashboard, agent, command in ((s.dashboard(), "zz", TWO), (s.dashboard(user="bob"), "a1", THREE)):
+        payload = {"commandId": command, "agentId": agent, "content": "secret", "type": "PLAN"}
         refuses(dashboard, dashboard.sends("COMMAND_REQUEST", payload), "NOT_FOUND")
 
 
@@ -242,6 +242,15 @@ def for_nobody_under_a_known_id(s: Scene) -> None:
         refuses(dashboard, dashboard.sends("COMMAND_REQUEST", payload), "INVALID_STATE")
 
 
+def for_nobody_under_an_id_of_its_owner(s: Scene) -> None:
+    for_nobody(s)
+    s.agent("a2")
+    asks(s.dashboard(), agent="a2")
+    stranger = s.dashboard(user="bob")
+    payload = {"commandId": ONE, "agentId": "a2", "content": "else", "type": "PLAN"}
+    refuses(stranger, stranger.sends("COMMAND_REQUEST", payload), "INVALID_STATE")
+
+
 def delivered_under_a_known_id(s: Scene) -> None:
     for_nobody_under_a_known_id(s)
     theirs = s.agent("b2", user="bob")
@@ -259,8 +268,8 @@ def for_nobody_accepted(s: Scene) -> None:
 def for_nobody_forbidden(s: Scene) -> None:
     s.note("unknown-agent", agent="zz")
     s.agent("a1")
-    for dashboard, agent in ((s.dashboard(), "zz"), (s.dashboard(user="bob"), "a1")):
-        payload = {"commandId": TWO, "agentId": agent, "content": "secret", "type": "PLAN"}
+    for dashboard, agent, command in ((s.dashboard(), "zz", TWO), (s.dashboard(user="bob"), "a1", THREE)):
+        payload = {"commandId": command, "agentId": agent, "content": "secret", "type": "PLAN"}
         refuses(dashboard, dashboard.sends("COMMAND_REQUEST", payload), "FORBIDDEN")
 
 
@@ -370,7 +379,12 @@ RULES = (
         judges="A COMMAND_REQUEST for another user's agent is refused as for an unknown one, and reaches nobody.",
         when=foreign,
         check=goes_nowhere,
-        good=(for_nobody, for_nobody_under_a_known_id, for_nobody_what_its_owner_asks_for),
+        good=(
+            for_nobody,
+            for_nobody_under_a_known_id,
+            for_nobody_under_an_id_of_its_owner,
+            for_nobody_what_its_owner_asks_for,
+        ),
         bad=(for_nobody_forbidden, refused_and_delivered, delivered_under_a_known_id),
         cases=(for_a_foreign_agent,),
     ),

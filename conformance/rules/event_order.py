@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from conformance import reading
+from conformance.command_scene import ONE
 from conformance.rule import Finding, Rule
 from conformance.rules.silence import interval_of
 from conformance.views import Heartbeat, causes, heartbeats, is_flood, losses, watchers
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from conformance.world.world import World
 
 
+AT_ONCE = 1.0
+"""Seconds within which two things may have one cause."""
 GIVEN_UP = 1008
 """The code that says no more than that the backend no longer wants the connection: no cause of its own."""
 
@@ -31,8 +34,20 @@ class Echo(NamedTuple):
 
 
 def beats(t: Timeline) -> Iterator[Echo]:
-    """Each heartbeat with metrics of its own, not one of a flood, with nothing from before it still to be told."""
-    return (echo for echo in _echoes(t) if not is_flood(echo.beat) and not _pending(echo, t))
+    """Each heartbeat with metrics of its own, not one of a flood, with nothing from before it still to be told.
+
+    What came as news of a command came may have been told for its sake (STA-8).
+    """
+    for echo in _echoes(t):
+        if not is_flood(echo.beat) and not _pending(echo, t):
+            first, *more = echo.told
+            news = _news(t, echo.beat.agent_id)
+            yield echo._replace(told=[first, *(f for f in more if all(abs(at - f.at) > AT_ONCE for at in news))])
+
+
+def _news(t: Timeline, agent_id: str) -> list[float]:
+    """When any dashboard was told of a command of the agent: some end by themselves, long after they were asked to."""
+    return [f.at for d in t.dashboards for f in d.about(agent_id, "COMMAND_STATUS")]
 
 
 def _pending(echo: Echo, t: Timeline) -> bool:
@@ -220,6 +235,18 @@ def told_of_a_command_as_well(s: Scene) -> None:
     s.wait(2)
 
 
+def told_of_a_command_given_up(s: Scene) -> None:
+    dashboard, agent = s.dashboard(), s.agent("a1")
+    dashboard.told("a1")
+    s.wait(2)
+    agent.heartbeats()
+    dashboard.told("a1", metrics=s.metrics)
+    s.wait(2)
+    dashboard.told("a1", metrics=s.metrics)
+    dashboard.gets("COMMAND_STATUS", {"commandId": ONE, "agentId": "a1", "status": "CANCELLED"})
+    s.wait(2)
+
+
 def three_each(s: Scene) -> None:
     dashboard, agent = s.dashboard(), s.agent("a1")
     dashboard.told("a1")
@@ -318,7 +345,7 @@ RULES = (
         judges="One heartbeat brings one AGENT_STATUS to each dashboard.",
         when=beats,
         check=once,
-        good=(one_each, told_late_of_the_connect, told_of_a_command_as_well),
+        good=(one_each, told_late_of_the_connect, told_of_a_command_as_well, told_of_a_command_given_up),
         bad=(three_each,),
         cases=(spaced_heartbeats,),
     ),
