@@ -43,7 +43,7 @@ async def play(world: World, case: Case) -> Play:
     try:
         async with asyncio.timeout(case.provocation.budget):
             await case.provocation.script(world)
-        if not case.provocation.heavy:
+        if not case.provocation.heavy and case.provocation.document is None:  # a drawn one looks at everything itself
             with suppress(TimeoutError):
                 async with asyncio.timeout(LAST_LOOK):
                     await last_look(world)

@@ -42,6 +42,8 @@ CONNECTED, LOST = "agent.connected", "agent.lost"
 MAKING = {"dashboard.command", "rest.command"}
 TOGETHER = (1, 2, 2, 2, 3, 3)
 """How many things happen at the same time, by weight."""
+SAME = (True, True, True, False)
+"""How often what happens at the same time is about the same agent or command, by weight: that is where races are."""
 LEGAL = (True,) * 7 + (False,)
 """How often a forbidden move is tried, by weight."""
 FAULTY, BEGUN = 0.25, 0.5
@@ -140,6 +142,8 @@ class _Drawing:
         """Draw it: somebody watches and an agent is there, then whatever is possible."""
         cast = self._model.cast
         steps = [self._first("dashboard.init", "dashboard-1"), self._first("agent.connected", "agent-1")]
+        if self._piles_up and self._one_of((True, False)):
+            steps.append(self._first(LOST, "agent-1"))
         count = self._random.randint(FEWEST, size)
         restart = self._random.randint(1, count) if restarts else 0
         for number in range(1, count + 1):
@@ -168,6 +172,8 @@ class _Drawing:
         for _ in range(self._one_of(TOGETHER)):
             legal, busy = self._one_of(LEGAL), {move.actor for move in chosen}
             open_ = [m for m in possible if m.legal == legal and m.actor not in busy]
+            if chosen and self._one_of(SAME) and (same := [m for m in open_ if self._about(m) & self._last]):
+                open_ = same
             if (move := self._chosen(self._failing(open_) or open_)) is not None:
                 if move.cause in MAKING:
                     made = len(self._model.commands) + 1 + sum(m.cause in MAKING for m in chosen)

@@ -65,6 +65,8 @@ class _Stage:
         self._commands: dict[str, str] = {}
         self._targets: dict[str, str] = {}
         """Command id → the name of its agent."""
+        self._put_out: set[str] = set()
+        """The ids of commands for which an agent printed something."""
         self._shown: dict[str, str] = {}
         """Command id → the status that it was last read with."""
         self._space = uuid.uuid5(uuid.NAMESPACE_OID, world.new_id())
@@ -99,6 +101,8 @@ class _Stage:
         if kind in FROM_AGENT and self._targets.get(payload["commandId"]) == actor:
             await self._delivered(link, payload["commandId"])
         sent = await link.send(kind, payload)
+        if kind == "TERMINAL_OUTPUT":
+            self._put_out.add(str(payload["commandId"]))
         self._said[actor, kind] = (link, orjson.dumps(sent.value).decode())
         answer = await self._answered(actor, link, sent)
         if "makes" in step and answer is not None and answer.kind == "ACK":
@@ -263,13 +267,17 @@ class _Stage:
         return mine[0] if mine and not kept else ""
 
     async def _read(self) -> None:
-        """Reads each agent, each command and what it put out."""
+        """Reads each agent, each command, and what was put out, each as its user; the last one as every other too."""
         withheld = self._world.site.target.withheld
         commands = [] if "commands" in withheld else list(self._commands.values())
-        put_out = [] if "terminal" in withheld else commands
-        paths = [*(f"/commands/{c}" for c in commands), *(f"/commands/{c}/output" for c in put_out)]
+        numbers = set(self._users.values())
         asked = [(self._users[name], f"/agents/{agent.id}") for name, agent in self._agents.items()]
-        asked += [(number, path) for number in sorted(set(self._users.values())) for path in paths]
+        for command in commands:
+            places = [f"/commands/{command}"]
+            if "terminal" not in withheld and (command in self._put_out or command == commands[-1]):
+                places.append(f"/commands/{command}/output")
+            readers = sorted(numbers) if command == commands[-1] else [self._users[self._targets[command]]]
+            asked += [(number, path) for number in readers for path in places]
         answers = await asyncio.gather(*(self._world.user(number).rest.get(path) for number, path in asked))
-        for command in filter(None, (reading.one(e.value) for e in answers if e.operation == "getCommand")):
-            self._shown[str(command.get("id"))] = str(command.get("status"))
+        for shown in filter(None, (reading.one(e.value) for e in answers if e.operation == "getCommand")):
+            self._shown[str(shown.get("id"))] = str(shown.get("status"))
