@@ -172,8 +172,8 @@ class _Drawing:
         for _ in range(self._one_of(TOGETHER)):
             legal, busy = self._one_of(LEGAL), {move.actor for move in chosen}
             open_ = [m for m in possible if m.legal == legal and m.actor not in busy]
-            if chosen and self._one_of(SAME) and (same := [m for m in open_ if self._about(m) & self._last]):
-                open_ = same
+            if chosen and self._one_of(SAME):
+                open_ = [m for m in open_ if self._about(m) & self._last] or open_
             if (move := self._chosen(self._failing(open_) or open_)) is not None:
                 if move.cause in MAKING:
                     made = len(self._model.commands) + 1 + sum(m.cause in MAKING for m in chosen)
