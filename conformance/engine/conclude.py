@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from conformance.coverage import Coverage
 from conformance.engine.result import ClauseResult, Result, gather
+from conformance.sequences.script import extent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -123,7 +124,8 @@ class _Court:
         self._plan = plan
         self._target = target
         self._level = level
-        self._breaches = tuple(gather(f for event in ledger.finished for f in event.findings).values())
+        smallest_first = sorted(ledger.finished, key=lambda event: extent(event.script) if event.script else (0, 0))
+        self._breaches = tuple(gather(f for event in smallest_first for f in event.findings).values())
 
     def clause(self, clause: Clause) -> ClauseResult:
         """The result of one clause."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from conformance.engine.result import signature
 from conformance.sequences.cases import provocation_of
+from conformance.sequences.script import extent
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -64,7 +65,7 @@ class Shrinker:
             nonlocal best
             played = await self.play(script, first.timeline.case)
             found = any(signature(f) in fresh for f in played.findings)
-            if found and len(str(script)) < len(str(best.script)):
+            if found and extent(script) < extent(best.script):
                 best = played
             return found
 

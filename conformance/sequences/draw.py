@@ -24,10 +24,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from conformance.generate.payloads import valid_payloads
 from conformance.sequences.faults import BACKEND, ENDS, FAULTS, FAULTY_ENDS, HALF_OPEN, LATE, VANISHED, fault_step
-from conformance.sequences.model import CANCELS, LEFT, STOPS, Cast, Model, Move
+from conformance.sequences.model import CANCELS, LEFT, MAKING, STOPS, Cast, Model, Move
+from conformance.sequences.values import Values
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from conformance.contract import Contract
 
@@ -39,7 +40,6 @@ FORMAT = 1
 AGAIN = "agent.connected-again"
 STARTED = "agent.command-started"
 CONNECTED, LOST = "agent.connected", "agent.lost"
-MAKING = {"dashboard.command", "rest.command"}
 TOGETHER = (1, 2, 2, 2, 3, 3)
 """How many things happen at the same time, by weight."""
 SAME = (True, True, True, False)
@@ -69,8 +69,6 @@ ENDING = 4
 MOVING, NEAR = 6, 4
 """How much likelier a move is that changes a state, and one that is about what the last ones were about."""
 OPEN = ("QUEUED", "EXECUTING")
-NAMES = ("Ada", "Grace", "Edsger", "Barbara", "Alan", "Katherine", "Ёлка 🌲")
-CONTENTS = ("ls -la", "", "\r\n", "\x1b[31mred\x1b[0m", "émoji 🚀", "two\nlines\n", " ")
 
 
 def script(  # noqa: PLR0913 - the facts of a draw, by name
@@ -134,7 +132,7 @@ class _Drawing:
             self._themes["command"] = max(THEMES["command"])
         self._last: set[str] = set()
         """The agents and commands that the last moves were about."""
-        self._made = 0
+        self._values = Values(contract, random, self._model)
         self._announced: dict[str, dict[str, Any]] = {}
         """Agent → its last AGENT_CONNECT: what another one on the same connection may say is unspecified (CON-1)."""
 
@@ -172,7 +170,8 @@ class _Drawing:
         for _ in range(self._one_of(TOGETHER)):
             legal, busy = self._one_of(LEGAL), {move.actor for move in chosen}
             open_ = [m for m in possible if m.legal == legal and m.actor not in busy]
-            if chosen and self._one_of(SAME):
+            is_same = bool(chosen) and self._one_of(SAME)
+            if is_same:
                 open_ = [m for m in open_ if self._about(m) & self._last] or open_
             if (move := self._chosen(self._failing(open_) or open_)) is not None:
                 if move.cause in MAKING:
@@ -250,7 +249,7 @@ class _Drawing:
         on = {} if move.cause == LEFT else self._contract.causes[move.cause]["on"]
         if "message" in on:
             message = self._contract.messages[on["message"]]
-            payload = self._payload(message.schema, move)
+            payload = self._values.payload(message.schema, move)
             if message.type == "AGENT_CONNECT":
                 again = move.cause == AGAIN
                 payload = self._announced[move.actor] = self._announced[move.actor] if again else payload
@@ -261,7 +260,7 @@ class _Drawing:
             operation = self._contract.operations[on["operation"]]
             step: Step = {**head, "call": operation.id, "path": _path(move), **_makes(move)}
             if operation.body:
-                step["body"] = self._body(operation.body, move)
+                step["body"] = self._values.body(operation.body, move)
             return step
         return {**head, "do": self._one_of(self._ends)}
 
@@ -269,103 +268,6 @@ class _Drawing:
         name = condition["pointer"].removeprefix(base)
         options = condition.get("one_of") or [condition["equals"]]
         payload[name] = self._one_of(options)
-
-    def _payload(self, schema: str, move: Move) -> dict[str, Any]:
-        pool = valid_payloads(self._contract.shapes, schema)
-        chosen = dict(self._one_of(pool).value) if pool else {}
-        return {name: self._value(name, value, move) for name, value in chosen.items()}
-
-    def _body(self, schema: str, move: Move) -> dict[str, Any]:
-        body = self._payload(schema, move)
-        if "targetAgents" in body or "broadcast" in body:
-            body.pop("broadcast", None)
-            body["targetAgents"] = [{"$agent": move.agent}]
-        return body
-
-    def _value(self, name: str, value: Any, move: Move) -> Any:
-        """A value of a payload, by its name: what the conversation decides is put in its place."""
-        if (bind := BINDINGS.get(name)) is not None:
-            return bind(self, move, value)
-        if isinstance(value, dict):
-            return {key: self._value(key, inner, move) for key, inner in value.items()}
-        return value
-
-    # ---- what is bound by name ----
-
-    def agent(self, move: Move, _value: Any) -> Any:
-        """The agent that the move is about."""
-        return {"$agent": move.agent or move.actor}
-
-    def command(self, move: Move, _value: Any) -> Any:
-        """The command that the move is about or makes; none is the session of the agent itself."""
-        if move.cause in MAKING:
-            return {"$new": move.command}
-        return {"$command": move.command} if move.command else {"$agent": move.agent}
-
-    def sequence(self, move: Move, value: Any) -> Any:
-        """The next sequence of the output, and now and then the last one again (TRM-4)."""
-        if not move.agent or "terminal" not in move.cause:
-            return value
-        command = self._model.commands.get(move.command)
-        last = command.sequence if command else self._model.session.get(move.agent, 0)
-        now = last + (1 if last == 0 or self._one_of((True, True, True, False)) else 0)
-        if command:
-            command.sequence = now
-        else:
-            self._model.session[move.agent] = now
-        return now
-
-    def fresh(self, _move: Move, _value: Any) -> Any:
-        """An id of the script's own; now and then one that was used before."""
-        if self._made and self._one_of((False, False, True)):
-            return {"$uuid": f"id-{self._random.randint(1, self._made)}"}
-        self._made += 1
-        return {"$uuid": f"id-{self._made}"}
-
-    def parent(self, _move: Move, _value: Any) -> Any:
-        """Nobody, or an id used before."""
-        known = [{"$uuid": f"id-{n}"} for n in range(1, self._made + 1)]
-        return self._one_of([None, *known])
-
-    def subject(self, move: Move, _value: Any) -> Any:
-        """The user of the actor."""
-        return {"$subject": self._model.user(move.actor)}
-
-    def token(self, move: Move, _value: Any) -> Any:
-        """A good token of the actor's user."""
-        return {"$token": self._model.user(move.actor)}
-
-    def subscriptions(self, move: Move, _value: Any) -> Any:
-        """Mostly everything; else some agents."""
-        mine = [a for a, u in self._model.cast.agents.items() if u == self._model.user(move.actor)]
-        agents: Sequence[Any] = [{"all": True}, {"all": True}, *([{"$agent": a}] for a in mine)]
-        return {"agents": self._one_of(agents)}
-
-    def subject_of_subscription(self, move: Move, _value: Any) -> Any:
-        """An agent of the user."""
-        mine = [a for a, u in self._model.cast.agents.items() if u == self._model.user(move.actor)]
-        return {"$agent": self._one_of(mine)} if mine else {"$uuid": "id-0"}
-
-    def name(self, _move: Move, _value: Any) -> Any:
-        """A name that can be told from others."""
-        self._made += 1
-        return f"{self._one_of(NAMES)} {self._made}"
-
-    def content(self, _move: Move, value: Any) -> Any:
-        """Text that is easily spoiled; what is no text stays."""
-        return self._one_of(CONTENTS[:1] + CONTENTS[2:]) if isinstance(value, str) else value
-
-    def number(self, _move: Move, _value: Any) -> Any:
-        """A number that can be told from others."""
-        return self._random.randint(0, 100)
-
-    def time_limit(self, _move: Move, value: Any) -> Any:
-        """Mostly longer than a script: a command that is over at once has no life to be drawn."""
-        return self._one_of((60_000, 60_000, 60_000, 60_000, value))
-
-    def expiry(self, _move: Move, _value: Any) -> Any:
-        """Long enough for a script."""
-        return 3600
 
 
 def about(move: Move) -> set[str]:
@@ -386,23 +288,3 @@ def _path(move: Move) -> dict[str, Any]:
     if move.command and move.cause not in MAKING:
         found["commandId"] = {"$command": move.command}
     return found
-
-
-BINDINGS: Mapping[str, Callable[[_Drawing, Move, Any], Any]] = {
-    "agentId": _Drawing.agent,
-    "commandId": _Drawing.command,
-    "sequence": _Drawing.sequence,
-    "traceId": _Drawing.fresh,
-    "reportId": _Drawing.fresh,
-    "parentId": _Drawing.parent,
-    "userId": _Drawing.subject,
-    "accessToken": _Drawing.token,
-    "expiresIn": _Drawing.expiry,
-    "timeLimitMs": _Drawing.time_limit,
-    "subscriptions": _Drawing.subscriptions,
-    "id": _Drawing.subject_of_subscription,
-    "name": _Drawing.name,
-    "content": _Drawing.content,
-    **dict.fromkeys(("cpuUsage", "memoryUsage", "uptime", "commandsProcessed", "priority"), _Drawing.number),
-}
-"""Names of properties whose values the conversation decides, not the schema alone."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from conformance.contract.messages import Message
 
 ABSENT, OFFLINE = "ABSENT", "OFFLINE"
+MAKING = frozenset({"dashboard.command", "rest.command"})
 CANCELS = {"dashboard.cancel", "rest.cancel"}
 STOPS = {"dashboard.emergency-stop", "rest.emergency-stop"}
 LEFT = "dashboard.left"

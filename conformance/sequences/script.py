@@ -51,6 +51,11 @@ def _validator() -> jsonschema_rs.Draft202012Validator:
     return jsonschema_rs.Draft202012Validator(orjson.loads(file.read_bytes()))
 
 
+def extent(script: Mapping[str, Any]) -> tuple[int, int]:
+    """By what scripts are compared, the smallest first: how many steps they have, then how much they say."""
+    return sum(1 for _ in each_step(script)), len(str(script))
+
+
 def each_step(script: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Every step, those that happen together one after the other."""
     for step in script["steps"]:

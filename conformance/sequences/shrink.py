@@ -10,16 +10,21 @@ from __future__ import annotations
 import asyncio
 import copy
 import time
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import count, islice
+from typing import TYPE_CHECKING, TypeVar
 
 from conformance.sequences.script import each_step
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 
     from conformance.sequences.draw import Script
 
     Fails = Callable[[Script], Awaitable[bool]]
+
+T = TypeVar("T")
 
 AT_ONCE = 12
 TRIES = 3
@@ -32,104 +37,136 @@ async def shrink(
 ) -> Script:
     """The smallest script found in time for which `fails` still says yes; the script itself where none is smaller.
 
-    So many are tried at once: one, where they would disturb one another.
+    So many are tried at once: one, where they would disturb one another. Few steps come before plain ones, and what
+    shows each time before what is given some tries: it is soon small.
     """
     end = time.monotonic() + seconds
     smallest = script
-    passes = ((edits, count) for count in (1, tries) for edits in (_without_names, *EDITS))
-    for edits, count in passes:  # what shows each time needs one try, and is soon small; a race is given more then
-        found: Script | None = smallest
-        while found is not None and time.monotonic() < end:
-            found = await _first(edits(smallest), fails, count, end, at_once)
-            smallest = found or smallest
+    for work, often in ((_fewer, 1), (_fewer, tries), (_plainer, 1)):
+        smallest = await work(smallest, _Trial(fails, often, end, at_once))
     return _without_idle_actors(smallest)
 
 
-async def _first(candidates: Iterator[Script], fails: Fails, tries: int, end: float, at_once: int) -> Script | None:
-    """The first candidate, in order, that fails; some are tried at the same time."""
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """How edits are tried: so many at once, each so many times, until it is over."""
 
-    async def still(candidate: Script) -> bool:
-        for _ in range(tries):
-            if time.monotonic() > end:
+    fails: Fails
+    tries: int
+    end: float
+    at_once: int
+    known: set[str] = field(default_factory=set)
+    """What was tried already, and did not break anything."""
+
+    @property
+    def is_over(self) -> bool:
+        return time.monotonic() > self.end
+
+    async def still(self, candidate: Script) -> bool:
+        """Whether a candidate still breaks something."""
+        if (text := repr(candidate)) in self.known:
+            return False
+        for _ in range(self.tries):
+            if self.is_over:
                 return False
-            if await fails(candidate):
+            if await self.fails(candidate):
                 return True
+        self.known.add(text)
         return False
 
-    batch: list[Script] = []
-    for candidate in candidates:
-        batch.append(candidate)
-        if len(batch) == at_once:
-            if (found := await _of_batch(batch, still)) is not None:
+    async def good(self, edits: Iterable[T], edited: Callable[[T], Script]) -> list[T]:
+        """Of the edits that are tried at the same time those whose scripts still break something; the first such."""
+        left = iter(edits)
+        while (batch := list(islice(left, self.at_once))) and not self.is_over:
+            answers = await asyncio.gather(*(self.still(edited(edit)) for edit in batch))
+            if found := [edit for edit, yes in zip(batch, answers, strict=True) if yes]:
                 return found
-            batch = []
-        if time.monotonic() > end:
-            return None
-    return await _of_batch(batch, still)
+        return []
 
 
-async def _of_batch(batch: list[Script], still: Fails) -> Script | None:
-    answers = await asyncio.gather(*(still(candidate) for candidate in batch))
-    return next((candidate for candidate, yes in zip(batch, answers, strict=True) if yes), None)
+async def _fewer(script: Script, trial: _Trial) -> Script:
+    """Steps taken out, and what happened together made to happen in turn, until nothing more can be."""
+    while not trial.is_over:
+        if outs := await trial.good(_outs(script), partial(_without, script)):
+            script = await _all_that_can(script, outs, _without, trial)
+        elif turns := await trial.good(_in_turn(script), _itself):
+            script = turns[0]
+        else:
+            break
+    return script
 
 
-def _with(script: Script, steps: list[Any]) -> Script:
-    return {**script, "steps": steps}
+async def _all_that_can(
+    script: Script, outs: Sequence[frozenset[T]], without: Callable[[Script, frozenset[T]], Script], trial: _Trial
+) -> Script:
+    """What was found to be idle one by one is mostly idle together."""
+    outs = sorted(outs, key=len, reverse=True)
+    while len(outs) > 1:
+        smaller = without(script, frozenset().union(*outs))
+        if await trial.still(smaller):
+            return smaller
+        outs = outs[: len(outs) // 2]
+    return without(script, outs[0])
 
 
-def _without_names(script: Script) -> Iterator[Script]:
-    """Everything that one actor does, or that is about it or one command, taken out."""
-    made = [step["makes"]["command"] for step in each_step(script) if "makes" in step]
-    actors = dict.fromkeys([*(step["actor"] for step in each_step(script)), *script["agents"], *made])
-    for name in actors:
-        groups = [[m for m in step.get("together", [step]) if f"'{name}'" not in repr(m)] for step in script["steps"]]
-        left = [group[0] if len(group) == 1 else {"together": group} for group in groups if group]
-        if left and left != script["steps"]:
-            yield _with(script, left)
+async def _plainer(script: Script, trial: _Trial) -> Script:
+    """Payloads without what is optional."""
+    while outs := await trial.good(_members(script), partial(_without_members, script)):
+        script = await _all_that_can(script, outs, _without_members, trial)
+    return script
 
 
-def _without_chunks(script: Script) -> Iterator[Script]:
-    """Halves, quarters … and single steps taken out, the last first: what comes late depends on what came before."""
-    steps = script["steps"]
+def _itself(script: Script) -> Script:
+    return script
+
+
+def _outs(script: Script) -> Iterator[frozenset[int]]:
+    """The numbers of steps to take out at a time.
+
+    Everything that one actor does, or that is about it or one command; then halves, quarters … and single steps, the
+    last first: what comes late depends on what came before.
+    """
+    steps = list(each_step(script))
+    made = [step["makes"]["command"] for step in steps if "makes" in step]
+    for name in dict.fromkeys([*(step["actor"] for step in steps), *script["agents"], *made]):
+        out = frozenset(n for n, step in enumerate(steps) if f"'{name}'" in repr(step))
+        if 0 < len(out) < len(steps):
+            yield out
     size = len(steps) // 2
     while size:
         for start in range(len(steps) - size, -1, -size):
-            yield _with(script, steps[:start] + steps[start + size :])
+            yield frozenset(range(start, start + size))
         size //= 2
 
 
-def _without_members(script: Script) -> Iterator[Script]:
-    """One of those that act together taken out."""
-    for at, step in enumerate(script["steps"]):
-        members = step.get("together", ())
-        for out in range(len(members)):
-            left = [m for n, m in enumerate(members) if n != out]
-            yield _with(script, _put(script, at, left if len(left) == 1 else [{"together": left}]))
+def _without(script: Script, out: frozenset[int]) -> Script:
+    """The script without the steps of these numbers, those that happen together each counted."""
+    numbers = count()
+    groups = [[m for m in step.get("together", [step]) if next(numbers) not in out] for step in script["steps"]]
+    return {**script, "steps": [group[0] if len(group) == 1 else {"together": group} for group in groups if group]}
 
 
 def _in_turn(script: Script) -> Iterator[Script]:
     """What happened together happens one after the other."""
-    for at, step in enumerate(script["steps"]):
+    steps = script["steps"]
+    for at, step in enumerate(steps):
         if "together" in step:
-            yield _with(script, _put(script, at, step["together"]))
+            yield {**script, "steps": [*steps[:at], *step["together"], *steps[at + 1 :]]}
 
 
-def _put(script: Script, at: int, instead: list[Any]) -> list[Any]:
-    steps: list[Any] = script["steps"]
-    return [*steps[:at], *instead, *steps[at + 1 :]]
-
-
-def _plainer(script: Script) -> Iterator[Script]:
-    """A member of a payload taken out; what the schema needs is missed at once, and the edit is then no good."""
+def _members(script: Script) -> Iterator[frozenset[tuple[int, str]]]:
+    """Each member of a payload: what the schema needs is missed at once, and the edit is then no good."""
     for number, step in enumerate(each_step(script)):
-        for name in list(step.get("payload", step.get("body", {}))):
-            edited = copy.deepcopy(script)
-            inner = list(each_step(edited))[number]
-            del inner["payload" if "payload" in inner else "body"][name]
-            yield edited
+        yield from (frozenset({(number, name)}) for name in step.get("payload", step.get("body", {})))
 
 
-EDITS = (_without_chunks, _without_members, _in_turn, _plainer)
+def _without_members(script: Script, out: frozenset[tuple[int, str]]) -> Script:
+    """The script whose steps of these numbers do not say these members."""
+    edited = copy.deepcopy(script)
+    steps = list(each_step(edited))
+    for number, name in out:
+        del steps[number]["payload" if "payload" in steps[number] else "body"][name]
+    return edited
 
 
 def _without_idle_actors(script: Script) -> Script:
