@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 AT_ONCE = 16
 SHRINKING = 30.0
 """Seconds that shrinking one failure may take."""
+TELLING = 8.0
+"""Seconds at the end of a run in which nothing is shrunk any more: one more play may take that long."""
 AGAIN = 500_000
 """The numbers of worlds in which a case is played a second time begin here: their agents are like nobody else's."""
 SHRUNK = 1_000_000
@@ -114,6 +116,8 @@ class Run:
         self._open.set()
         self._enough = False
         """Whether no more cases are to be begun."""
+        self._until = 0.0
+        """When the run is over, whatever is left."""
         self._spare_until = 0.0
         """When the last case is begun that is played only if there is time."""
 
@@ -141,7 +145,8 @@ class Run:
     async def events(self) -> AsyncIterator[RunEvent]:
         """Everything that happens, the result last."""
         started = time.monotonic()
-        self._spare_until = started + self._options.max_time - min(RESERVE, self._options.max_time / 4)
+        self._until = started + self._options.max_time
+        self._spare_until = self._until - min(RESERVE, self._options.max_time / 4)
         plan = self.plan
         ledger = Ledger(self._rules)
         yield PlanMade(plan)
@@ -291,16 +296,25 @@ class Run:
             _, case, told = self._doubtful[0]
             doubts = self._second_look.doubts(told)
             if doubts or self._second_look.stalled(told):
-                second, cancelled = await self._played_and_judged(site, case, next(self._again))
-                for _ in range(LOOKS - 1):  # a race need not show at once
-                    if case.provocation.document is None or second.findings or cancelled:
-                        break
-                    second, cancelled = await self._played_and_judged(site, case, next(self._again))
+                second, cancelled = await self._played_again(site, case, doubts)
                 if cancelled:
                     raise asyncio.CancelledError
                 told = self._second_look.merge(told, second, doubts, case.rules)
             del self._doubtful[0]
             await self._tell(told)
+
+    async def _played_again(self, site: Site, case: Case, doubts: frozenset[str]) -> tuple[CaseFinished, bool]:
+        """A case once more; a generated one some times, for a race need not show at once: the play that shows it."""
+        left = LOOKS if case.provocation.document is not None else 1
+        at_once = left if self._groups.bears_company(case.provocation) else 1
+        shown: tuple[CaseFinished, bool] | None = None
+        while left > 0 and (shown is None or not (shown[0].findings or shown[1])):
+            plays = [self._played_and_judged(site, case, next(self._again)) for _ in range(at_once)]
+            left -= at_once
+            found = await asyncio.gather(*plays)
+            shown = max(found, key=lambda play: (play[1], any(f.rule in doubts for f in play[0].findings)))
+        assert shown is not None  # noqa: S101 - it was played at least once
+        return shown
 
     async def _tell(self, finished: CaseFinished) -> None:
         """Tells what a case says; of a generated one in which something broke, of the smallest that still breaks."""
@@ -308,7 +322,12 @@ class Run:
         script, timeline = finished.script, finished.timeline
         whole = not (self._stopped or finished.cut or finished.error)
         if whole and script is not None and timeline is not None and self._shrinker is not None:
-            best = await self._shrinker.smallest(Played(script, timeline, finished.judgements), SHRINKING)
+            seconds = min(SHRINKING, self._until - TELLING - time.monotonic())
+            try:
+                best = await self._shrinker.smallest(Played(script, timeline, finished.judgements), seconds)
+            except asyncio.CancelledError:
+                self._events.put_nowait(finished)  # as it was seen: better long than not at all
+                raise
             finished = replace(finished, script=best.script, timeline=best.timeline, judgements=best.judgements)
         self._events.put_nowait(finished)
 
