@@ -148,6 +148,8 @@ class Backend:
                 while not await answers(url, well=bool(self._launch.ready)):
                     if self._guard is not None and self._guard.returncode is not None:
                         raise HeldError(await self._died())
+                    if (task := asyncio.current_task()) is not None and task.cancelling():
+                        raise asyncio.CancelledError  # whoever was asked meanwhile took it for its own
                     await asyncio.sleep(LOOK)
         except TimeoutError:
             what = "with 2xx" if self._launch.ready else "in HTTP"

@@ -223,7 +223,7 @@ def test_ctrl_c_ends_it(tmp_path: Path) -> None:
     try:
         assert until(lambda: (tmp_path / "pids").exists() and bool(pids(tmp_path)), 30)
         run.send_signal(signal.SIGINT)
-        run.wait(20)
+        run.wait(90)
         assert until(lambda: all(is_gone(pid) for line in pids(tmp_path) for pid in line))
     finally:
         with suppress(ProcessLookupError):
