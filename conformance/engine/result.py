@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 Verdict = Literal["conforms", "violates", "incomplete", "error"]
 Outcome = Literal["passed", "failed", "known", "not_exercised", "not_promised", "untestable", "harness_error"]
-VALUES = r"'[^']*'|-?\d+(\.\d+)?"
-"""What may differ between two tellings of the same breach: quoted words and numbers."""
+VALUES = r"'[^']*'|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|-?\d+(\.\d+)?"
+"""What may differ between two tellings of the same breach: quoted words, ids and numbers."""
 EXIT_CODES: Mapping[Verdict, int] = {"conforms": 0, "violates": 1, "incomplete": 3, "error": 4}
 
 

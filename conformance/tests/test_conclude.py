@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import pytest
 
@@ -164,10 +166,27 @@ def test_what_could_not_be_tried_is_said() -> None:
 def test_the_same_breach_is_told_once() -> None:
     """A finding that differs only in ids, numbers and rows is the same breach, counted, with its cases."""
     findings = [
-        Finding(f"the agent 'a{i}' is wrong {i} times", pointer=f"/data/{i}/x", clauses=("DIS-1",), case=f"c{i % 2}")
-        for i in range(4)
+        Finding(
+            f"the agent 'a{i}' is wrong {i} times",
+            pointer=f"/data/{i}/x",
+            expected=f"{UUID(int=0xABCDEF << i)} first",
+            clauses=("DIS-1",),
+            case=f"c{i % 2}",
+        )
+        for i in range(100, 104)
     ]
     other = Finding("something else", clauses=("DIS-1",), case="c0")
     result = concluded(judged={"DIS-1": Judgement("rule.DIS-1", 5, (*findings, other))})
     same, different = result.clauses["DIS-1"].breaches
     assert (same.times, same.cases, different.times) == (4, ["c0", "c1"], 1)
+
+
+def test_a_breach_is_told_by_its_smallest_script() -> None:
+    """Of several drawn cases that show the same, the one to look at is the shortest, whichever came first."""
+    steps = [{"actor": "agent-1", "cause": "agent.ping"}] * 3
+    shown = [
+        CaseFinished(name, 1, (Judgement("rule.DIS-1", 1, (replace(FINDING, case=name),)),), script={"steps": some})
+        for name, some in (("long", steps), ("short", steps[:1]))
+    ]
+    (breach,) = concluded(*shown).clauses["DIS-1"].breaches
+    assert (breach.finding.case, breach.cases) == ("short", ["short", "long"])
