@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from conformance.broken import named
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -57,8 +59,7 @@ def judge(rule: Rule, timeline: Timeline, is_over: Callable[[], bool] = never) -
                 else:
                     undecided = undecided or finding.says
     except Exception as error:  # noqa: BLE001 - whatever breaks in a rule is reported as ours, with the rule's name
-        frame = _where(error)
-        return Judgement(rule.id, occasions, tuple(findings), f"{type(error).__name__} in {frame}: {error}")
+        return Judgement(rule.id, occasions, tuple(findings), f"{named(error)}: {error}")
     return Judgement(rule.id, occasions, tuple(findings), undecided=undecided, cut=cut)
 
 
@@ -70,12 +71,3 @@ def judge_all(rules: Iterable[Rule], timeline: Timeline, is_over: Callable[[], b
             break
         judgements.append(judge(rule, timeline, is_over))
     return [j for j in judgements if j.occasions or j.error]
-
-
-def _where(error: BaseException) -> str:
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    if trace is None:
-        return "unknown"
-    return f"{trace.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{trace.tb_lineno}"

@@ -7,6 +7,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
+from conformance.broken import named
 from conformance.engine.preflight import Stop
 from conformance.world.last_look import last_look
 
@@ -54,17 +55,9 @@ async def play(world: World, case: Case) -> Play:
     except asyncio.CancelledError:
         ending["was_cancelled"] = True
     except Exception as broken:  # noqa: BLE001 - a broken script is reported as ours and ends nobody else's case
-        ending["error"] = _said(broken)
+        ending["error"] = f"{named(broken)}: {broken}"
     played = Play(case, world.timeline(), time.monotonic() - started, **ending)  # type: ignore[arg-type]
     with suppress(TimeoutError):
         async with asyncio.timeout(CLOSING):
             await world.close()
     return played
-
-
-def _said(error: BaseException) -> str:
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    place = f" at {trace.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{trace.tb_lineno}" if trace else ""
-    return f"{type(error).__name__}{place}: {error}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from conformance import reading
 from conformance.command_life import EARLY, GRACE_WITHIN, LIMIT_WITHIN, Step, Task, tasks
 from conformance.command_orders import accepted
-from conformance.command_scene import ONE, TWO, acks, asks, cancels, completes, takes, told
+from conformance.command_scene import ONE, TWO, accepts, acks, asks, cancels, completes, takes, told
 from conformance.command_views import about
 from conformance.command_views import told as told_of
 from conformance.rule import Finding, Rule, provocation
@@ -69,7 +69,11 @@ def grace(t: Timeline) -> Iterator[Timed]:
 def _is_ended_otherwise(t: Timeline, task: Task, due: float) -> bool:
     """Whether a lost agent, a stop or a deletion may have ended a command before its time was up."""
     lost = any(x.agent_id == task.agent_id and x.closed.at < due for x in losses(t))
-    return lost or (task.end is not None and task.end.by in {"loss", "stop", "deletion"})
+    user = task.order.user
+    stops = [f.at for d in t.dashboards_of(user) for f in d.sent if f.type == "EMERGENCY_STOP"]
+    stops += [e.at for e in t.calls("emergencyStop") if e.user == user]
+    stopped = any(task.order.cause.at < at < due for at in stops)  # of several at once nobody knows which ended it
+    return lost or stopped or (task.end is not None and task.end.by in {"loss", "stop", "deletion"})
 
 
 def _watched(t: Timeline, task: Task, began: Step, seconds: float, due: float, status: str) -> Iterator[Timed]:  # noqa: PLR0913, PLR0917 - the facts of a time-out
@@ -110,6 +114,22 @@ def _in_time(one: Timed, t: Timeline, status: str, within: float, what: str) -> 
     if passed < one.seconds - EARLY or one.told[0].at > latest:
         says = f"a command ended too early or too late for {what}"
         yield Finding(says, one.told[0], "", expected, f"{passed:.2f} s later", (one.began.cause, *evidence))
+
+
+def stopped_twice_at_once(s: Scene) -> None:
+    cancelled_after_its_time(s)
+    s.wait(9)
+    agent, dashboard = s.agent("a3"), s.dashboard()
+    asks(dashboard, TWO, "a3")
+    takes(agent, TWO)
+    acks(agent, TWO)
+    cancels(dashboard, TWO)
+    began = s.seconds
+    sent = dashboard.sends("EMERGENCY_STOP", {})
+    told(dashboard, "CANCELLED", TWO, "a3")
+    accepts(dashboard, sent)
+    s.rest("POST", "/system/emergency-stop", 200, {"success": True, "data": {}}, at=began)
+    s.wait(9)
 
 
 def lost_on_another_connection(s: Scene) -> None:
@@ -255,7 +275,7 @@ RULES = (
         judges="A cancelled command that its agent does not complete is CANCELLED when the time for that is over.",
         when=grace,
         check=grace_kept,
-        good=(cancelled_after_its_time,),
+        good=(cancelled_after_its_time, stopped_twice_at_once),
         bad=(cancelled_too_early, never_cancelled),
         cases=(cancelled_and_not_heeded, cancelled_and_not_heeded_for_long),
     ),

@@ -48,7 +48,7 @@ def test_a_rule_that_breaks_is_our_fault_with_its_place() -> None:
     """An exception in a rule is an error with its kind, file and line; it does not escape and is no finding."""
     line = broken.__code__.co_firstlineno + 1
     judgement = judge(rule(check=broken), T)
-    assert judgement.error == f"LookupError in test_judge.py:{line}: here it broke"
+    assert judgement.error == f"LookupError at test_judge.py:{line}: here it broke"
     assert (judgement.occasions, judgement.findings) == (1, ())
 
 
@@ -60,7 +60,7 @@ def test_a_rule_that_breaks_in_when_is_told_as_well() -> None:
         raise ZeroDivisionError("no more")
 
     (judgement,) = judge_all([rule(occasions(), lambda _o, _t: [Finding("found before")])], T)
-    assert judgement.error.startswith("ZeroDivisionError in test_judge.py:")
+    assert judgement.error.startswith("ZeroDivisionError at test_judge.py:")
     assert [f.says for f in judgement.findings] == ["found before"]
 
 
