@@ -1,8 +1,8 @@
 """What came too late while many cases ran at once: the suite's own load, or a breach? A second look, alone, tells.
 
 Whether findings are about time is asked of the rules themselves: they are, if they are gone once the same timeline is
-judged with patience. Then the case is played again with the backend to itself (a drawn one some times at once: a race need not show each
-time), and what it says then is what is told.
+judged with patience. Then the case is played again with the backend to itself (a drawn one some
+times at once: a race need not show each time), and what it says then is what is told.
 A finding that is not about time stands as it is.
 """
 
