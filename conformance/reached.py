@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 TOO_MANY = 429
 MOST = 20
 """Messages or answers of one kind that are looked at in one timeline, of what the backend gives: they are alike."""
+MOST_ITEMS = 100
+"""The same of the items of one list."""
 MOST_SENT = 500
-"""The same of those that the tester sends; a generated case sends fewer, and each is another."""
+"""The same of messages that the tester sends; a generated case sends fewer, and each is another."""
 
 
 @remembered
@@ -127,7 +129,7 @@ class _Reader:
     def _held(self, shape: Shape, value: Any) -> Iterator[tuple[str, str]]:
         """The places of a value that keeps its schema, and the keywords there that say anything of it."""
         at = keywords_at(self._contract.shapes, shape.schema)
-        for pointer, inner in placed(value):
+        for pointer, inner in placed(value, most=None if shape.is_sent else MOST_ITEMS):
             if not self._is_new(shape.owner, pointer, type(inner)):
                 continue
             place = f"{shape.owner} {pointer}"

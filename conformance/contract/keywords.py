@@ -66,15 +66,15 @@ def _resolved(shapes: Shapes, reference: str, home: str) -> tuple[Mapping[str, A
     return node, place
 
 
-def placed(value: Any, pointer: str = "") -> Iterator[tuple[str, Any]]:
-    """A value and each member of it with its place, indices as `*`."""
+def placed(value: Any, pointer: str = "", most: int | None = None) -> Iterator[tuple[str, Any]]:
+    """A value and each member of it, of a list the first `most`, with its place, indices as `*`."""
     yield pointer, value
     if isinstance(value, dict):
         for name, inner in value.items():
-            yield from placed(inner, f"{pointer}/{name}")
+            yield from placed(inner, f"{pointer}/{name}", most)
     elif isinstance(value, list):
-        for inner in value:
-            yield from placed(inner, f"{pointer}/{ANY}")
+        for inner in value[:most]:
+            yield from placed(inner, f"{pointer}/{ANY}", most)
 
 
 def is_put_to(keyword: str, value: Any) -> bool:

@@ -37,8 +37,11 @@ class Play(NamedTuple):
     was_cancelled: bool = False
 
 
-async def play(world: World, case: Case) -> Play:
-    """Plays a case; whatever happens, what was seen until then is given back."""
+async def play(world: World, case: Case, *, is_last: bool = False) -> Play:
+    """Plays a case; whatever happens, what was seen until then is given back.
+
+    After the last one on a backend that ends with the run nobody waits until it has taken leave of each connection.
+    """
     started = time.monotonic()
     ending: dict[str, str | bool] = {}
     try:
@@ -59,5 +62,5 @@ async def play(world: World, case: Case) -> Play:
     played = Play(case, world.timeline(), time.monotonic() - started, **ending)  # type: ignore[arg-type]
     with suppress(TimeoutError):
         async with asyncio.timeout(CLOSING):
-            await world.close()
+            await world.close(wait=not is_last)
     return played

@@ -114,6 +114,8 @@ class Run:
         """Set while no case is played."""
         self._open = asyncio.Event()
         self._open.set()
+        self._last = 0
+        """The number of the case that is played last, if that is sure."""
         self._enough = False
         """Whether no more cases are to be begun."""
         self._until = 0.0
@@ -234,6 +236,8 @@ class Run:
                 if not was_heavy or self._options.generated:  # what is heavy leaves time to judge, but none to shrink
                     await self._all_judged()
                     await self._look_again(site)
+                if was_heavy:
+                    self._last = cases[-1][0]
                 waiting = iter(cases)
                 async with asyncio.TaskGroup() as workers:
                     for _ in range(min(at_once, len(cases))):
@@ -341,7 +345,7 @@ class Run:
             world = World(site, case.id, number=number, seed=self._options.seed, heavy=heavy, users=users)
             self._worlds.add(world)
             try:
-                played = await play(world, case)
+                played = await play(world, case, is_last=number == self._last and self._target.bundled)
             finally:
                 self._worlds.discard(world)
         self._stopped = self._stopped or played.stop

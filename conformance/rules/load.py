@@ -37,8 +37,8 @@ AFTER_A_PAUSE = 0.02
 """Seconds after a pause in which what had piled up is still being read."""
 AT_ONCE, PATIENCE = 25, 60.0
 """Agents that connect at the same time, and seconds to wait for all."""
-STILL = 20
-"""How often to look whether anything more comes."""
+STILL, STEP, PATIENT = 0.2, 0.05, 10.0
+"""Seconds without anything until it is looked whether all is there; how often to look; and when it is enough."""
 SLOWER = 1.2
 """How much longer than meant the load may have taken to count as that load."""
 
@@ -294,18 +294,24 @@ async def _measure(world: World, user: User, agents: list[Agent], seconds: int) 
     world.recorder.note(LOAD, agents=len(agents), dashboards=TEN, seconds=float(seconds))
     async with world.watched():
         await _beats(agents, seconds)
-        await _still(world)
+        await _all_told(world, len(agents))
     for dashboard in dashboards:
         await dashboard.link.close()
 
 
-async def _still(world: World) -> None:
-    """Waits until nothing more comes, however late: what is late is not lost."""
-    for _ in range(STILL):
-        before = world.recorder.last
-        await asyncio.sleep(WITHIN / 4)
-        if world.recorder.last == before:
-            return
+async def _all_told(world: World, agents: int) -> None:
+    """Waits until every dashboard was told of every heartbeat; what is still missing when nothing comes is lost."""
+    clock = asyncio.get_running_loop().time
+    began = since = clock()
+    last, is_whole = world.recorder.last, False
+    while not is_whole and clock() - began < PATIENT:
+        await asyncio.sleep(STEP)
+        if world.recorder.last != last:
+            last, since = world.recorder.last, clock()
+        elif clock() - since >= STILL:
+            told = all(len(load.delays) == load.expected for load in loads(agents)(world.timeline()))
+            is_whole = told or clock() - began > WITHIN + world.site.terms.slack + STILL
+            since = clock()
 
 
 async def _beats(agents: list[Agent], seconds: int) -> None:

@@ -260,13 +260,13 @@ class World:
             Note, size=len(output), at=started, kind="evidence", data={**document, "agents": agents}
         )
 
-    async def close(self) -> None:
-        """Ends what is done beside, and every socket that is still open."""
+    async def close(self, *, wait: bool = True) -> None:
+        """Ends what is done beside, and every socket that is still open, without a handshake if nobody is to wait."""
         for task in self._beside:
             task.cancel()
         for aside in self._asides:
             aside.close()
-        await asyncio.gather(*(link.close() if link.is_open else link.drop() for link in self._links))
+        await asyncio.gather(*(link.close() if link.is_open and wait else link.drop() for link in self._links))
 
     def timeline(self) -> Timeline:
         """What this case has recorded so far."""

@@ -162,6 +162,10 @@ class CommandDesk:
 
     # What follows for commands from what happens to agents; the caller holds the turn.
 
+    def begins(self, agent: Agent) -> None:
+        """An agent is made that nobody knew: nothing waits for it."""
+        self._commands.begins(agent.user_id, agent.agent_id)
+
     async def activity(self, agent: Agent) -> Activity:
         """What an agent is doing (CMD-10)."""
         return await self._commands.activity(agent.user_id, agent.agent_id)

@@ -62,11 +62,14 @@ class AgentDesk:
                 if agent is known:
                     answer(known)
                     return known
-            agent = await self._doing(agent)
+            if known is not None:
+                agent = await self._doing(agent)
             try:
                 await self._agents.save(agent)
             except Taken:
                 raise forbidden("The agent id is not yours", close=4003) from None
+            if known is None:
+                self._commands.begins(agent)
             before = self._presence.put(link)
             if before is not None:
                 before.replaced()

@@ -72,6 +72,9 @@ class CommandStore(Protocol):
     async def activity(self, user_id: str, agent_id: str) -> Activity:
         """What an agent is doing."""
 
+    def begins(self, user_id: str, agent_id: str) -> None:
+        """An agent is made, and nobody had its id: nothing waits for it."""
+
     async def add(self, command: Command) -> Command:
         """Insert it; the answer knows its number.
 

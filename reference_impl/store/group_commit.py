@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from sqlalchemy import Executable
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -30,6 +30,10 @@ class Statement:
     async def __call__(self, connection: AsyncConnection) -> int:
         """Do it."""
         return (await connection.execute(self.what, self.parameters)).rowcount
+
+
+class Row(Statement):
+    """A row that is added, and nobody asks what became of it: many of one moment are written at once."""
 
 
 class GroupCommit:
@@ -65,7 +69,10 @@ class GroupCommit:
     async def perform(self, writes: Sequence[Write[Any]]) -> list[Any]:
         """Do the writes in one transaction."""
         async with self._transaction() as connection:
-            return [await write(connection) for write in writes]
+            results = [None if isinstance(write, Row) else await write(connection) for write in writes]
+            for rows in merged(writes):
+                await rows(connection)
+            return results
 
     async def _run(self) -> None:
         while True:
@@ -98,3 +105,14 @@ class GroupCommit:
         else:
             if not done.done():
                 done.set_result(result)
+
+
+def merged(writes: Iterable[Write[Any]]) -> list[Statement]:
+    """The rows among these, all of one table in one statement."""
+    rows: dict[int, list[Row]] = {}
+    for write in writes:
+        if isinstance(write, Row):
+            rows.setdefault(id(write.what), []).append(write)
+    return [
+        one[0] if len(one) == 1 else Statement(one[0].what, [row.parameters for row in one]) for one in rows.values()
+    ]

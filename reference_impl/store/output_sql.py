@@ -20,6 +20,7 @@ from reference_impl.store.output_rows import (
 )
 from reference_impl.store.output_tables import reports, terminal_output, traces
 from reference_impl.store.outputs import Found, OutputQuery, ReportQuery
+from reference_impl.store.plans import fixed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -54,8 +55,8 @@ class _Statements:
             ~exists().where(mine, said.sequence >= bindparam("sequence"))
         )
         self.append = insert(terminal_output).from_select([column.name for column in values], risen)
-        self.append = self.append.on_conflict_do_nothing()
-        self.known = select(said.position).where(mine, said.sequence == bindparam("sequence"))
+        self.append = fixed(self.append.on_conflict_do_nothing())
+        self.known = fixed(select(said.position).where(mine, said.sequence == bindparam("sequence")))
         self.save_trace = _upsert(
             insert(traces), [traces.c.command_id, traces.c.trace_id], ("parent_id", "said", "size")
         )
@@ -65,6 +66,7 @@ class _Statements:
         self.nodes = select(traces.c.position, traces.c.trace_id, traces.c.parent_id, traces.c.size)
         self.nodes = self.nodes.where(traces.c.user_id == bindparam("user_id"))
         self.nodes = self.nodes.where(traces.c.command_id == bindparam("command_id")).order_by(traces.c.position)
+        self.nodes = fixed(self.nodes)
         self.prune = {table: _prune(table) for table in _TABLES}
         self.rows = {
             table: select(table).where(_position(table).in_(bindparam("at", expanding=True))) for table in _TABLES
@@ -78,11 +80,12 @@ def _position(table: Table) -> Column[int]:
 def _upsert(insert: Any, key: Sequence[Any], changed: Sequence[str]) -> Any:
     """Insert, or change what may change; never what is another agent's or user's."""
     table = insert.table
-    return insert.on_conflict_do_update(
+    upsert = insert.on_conflict_do_update(
         index_elements=key,
         set_={name: insert.excluded[name] for name in changed},
         where=(table.c.agent_id == insert.excluded.agent_id) & (table.c.user_id == insert.excluded.user_id),
     )
+    return fixed(upsert)
 
 
 def _prune(table: Table) -> Executable:
@@ -90,7 +93,7 @@ def _prune(table: Table) -> Executable:
     mine = table.c.user_id == bindparam("user_id")
     last = select(table.c.position).where(mine).order_by(table.c.position.desc())
     last = last.limit(1).offset(bindparam("room", type_=Integer))
-    return delete(table).where(mine, table.c.position <= last.scalar_subquery())
+    return fixed(delete(table).where(mine, table.c.position <= last.scalar_subquery()))
 
 
 class SqlOutputs:

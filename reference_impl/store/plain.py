@@ -7,6 +7,7 @@ with all of SQLAlchemy's asynchronous side takes a tenth of a start.
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -14,9 +15,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sqlalchemy import create_engine, event
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.pool import StaticPool
 
 from reference_impl.store.database import options, pragmas
+from reference_impl.store.plans import Answer, Plans
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -44,6 +47,33 @@ def plain_connection(engine: Engine, **more: Any) -> Connection:
     return plain.connect()
 
 
+class Told:
+    """A connection that tells fixed statements to the driver (see `plans`)."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._driver: Any = connection.connection.driver_connection
+        self._plans = Plans(connection.dialect)
+
+    def execute(self, statement: Executable, parameters: Any = None) -> Any:
+        """Execute a statement: with one row's parameters, or a list of many rows'.
+
+        Raises:
+            IntegrityError: as SQLAlchemy's, whoever executed it.
+        """
+        plan = self._plans.of(statement, parameters)
+        if plan is None:
+            return self._connection.execute(statement, parameters)
+        try:
+            if isinstance(parameters, list):
+                done = self._driver.executemany(plan.sql, [plan.values(row) for row in parameters])
+            else:
+                done = self._driver.execute(plan.sql, plan.values(parameters or {}))
+            return Answer(plan.rows(done), done.rowcount)
+        except sqlite3.IntegrityError as error:
+            raise IntegrityError(plan.sql, None, error) from error
+
+
 class PlainEngine:
     """What the store uses of SQLAlchemy's AsyncEngine, over a file that one process serves.
 
@@ -57,14 +87,15 @@ class PlainEngine:
         self.dialect = SQLiteDialect_pysqlite()
         self._threads = ThreadPoolExecutor(_READERS, "reader")
         self._mine = threading.local()
-        self._here: Connection | None = None
+        self._here: Told | None = None
         self._opened: list[Connection] = []
 
     def rows(self, statement: Executable, parameters: Mapping[str, Any] | None = None) -> Sequence[Any]:
         """All rows of a short answer, as mappings, read on the spot."""
         if self._here is None:
-            self._here = self._open(isolation_level="AUTOCOMMIT")
-        return self._here.execute(statement, parameters).mappings().all()
+            self._here = Told(self._open(isolation_level="AUTOCOMMIT"))
+        rows: Sequence[Any] = self._here.execute(statement, parameters).mappings().all()
+        return rows
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[Any]:

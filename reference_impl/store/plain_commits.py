@@ -8,18 +8,19 @@ thread: the writer of another process, and copying the log back into the databas
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy.exc import OperationalError
 
-from reference_impl.store.group_commit import GroupCommit
-from reference_impl.store.plain import end, plain_connection
+from reference_impl.store.group_commit import GroupCommit, Row, merged
+from reference_impl.store.plain import Told, end, plain_connection
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
 
-    from sqlalchemy import Connection, CursorResult, Executable
+    from sqlalchemy import Connection, Executable
 
     from reference_impl.store.database import Engine
     from reference_impl.store.group_commit import Write
@@ -39,6 +40,7 @@ class PlainCommits(GroupCommit):
         super().__init__(engine)
         self._thread = ThreadPoolExecutor(1, "writer")
         self._connection: Connection | None = None
+        self._told: _Writing | None = None
         self._copying: asyncio.Future[None] | None = None
         self._uncopied = 0
 
@@ -46,8 +48,8 @@ class PlainCommits(GroupCommit):
         """Do the writes in one transaction."""
         try:
             done = self._do(writes)
-        except OperationalError as error:
-            if "locked" not in str(error.orig):
+        except (OperationalError, sqlite3.OperationalError) as error:
+            if "locked" not in str(error):
                 raise
             done = await asyncio.get_running_loop().run_in_executor(self._thread, self._do, writes, _PATIENCE_MS)
         self._uncopied += 1
@@ -57,16 +59,20 @@ class PlainCommits(GroupCommit):
         return done
 
     def _do(self, writes: Sequence[Write[Any]], patience_ms: int = 0) -> list[Any]:
-        if self._connection is None:
+        if self._connection is None or self._told is None:
             self._connection = plain_connection(self._engine)
+            self._told = _Writing(self._connection)
             _pragma(self._connection, f"wal_autocheckpoint={_LOG_PAGES}")
             _pragma(self._connection, "busy_timeout=0")
         if patience_ms:
             _pragma(self._connection, f"busy_timeout={patience_ms}")
         try:
             with self._connection.begin():
-                writing: Any = _Writing(self._connection)
-                return [_done(write(writing)) for write in writes]
+                writing: Any = self._told
+                results = [None if isinstance(write, Row) else _done(write(writing)) for write in writes]
+                for rows in merged(writes):
+                    _done(rows(writing))
+                return results
         finally:
             if patience_ms:
                 _pragma(self._connection, "busy_timeout=0")
@@ -85,18 +91,18 @@ class PlainCommits(GroupCommit):
         self._thread.shutdown()
         if self._connection is not None:
             end(self._connection)
-            self._connection = None
+            self._connection = self._told = None
 
 
 class _Writing:
     """The connection as a write knows it; whoever awaits it has the answer already."""
 
     def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+        self._told = Told(connection)
 
-    async def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[Any]:
+    async def execute(self, statement: Executable, parameters: Any = None) -> Any:
         """Execute a statement."""
-        return self._connection.execute(statement, parameters)
+        return self._told.execute(statement, parameters)
 
 
 def _done(write: Awaitable[Any]) -> Any:

@@ -10,6 +10,7 @@ from sqlalchemy import BigInteger, Integer, String, bindparam, delete, func, or_
 from reference_impl.domain.vocabulary import AgentStatus
 from reference_impl.store import AgentQuery, Page, Taken
 from reference_impl.store.group_commit import Statement
+from reference_impl.store.plans import fixed
 from reference_impl.store.reading import Reads
 from reference_impl.store.rows import agent_of, beat_of, row_of
 from reference_impl.store.tables import agents, users
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from sqlalchemy import ColumnElement, Executable, Select
-    from sqlalchemy.ext.asyncio import AsyncConnection
 
     from reference_impl.clock import Clock
     from reference_impl.domain.agents import Agent
@@ -42,18 +42,21 @@ class _Statements:
         one = agents.c.id == bindparam("agent")
         insert = _insert(dialect)(agents)
         offline = AgentStatus.OFFLINE.value
-        self.get = select(agents).where(one)
-        self.all_of = select(agents).where(mine).order_by(*order)
+        self.get = fixed(select(agents).where(one))
+        self.all_of = fixed(select(agents).where(mine).order_by(*order))
         self.page = select(agents).where(wanted).order_by(*order)
-        self.page = self.page.limit(bindparam("limit", type_=Integer)).offset(bindparam("offset", type_=BigInteger))
-        self.count = select(func.count()).select_from(agents).where(wanted)
+        self.page = fixed(
+            self.page.limit(bindparam("limit", type_=Integer)).offset(bindparam("offset", type_=BigInteger))
+        )
+        self.count = fixed(select(func.count().label("count")).select_from(agents).where(wanted))
         self.save = insert.on_conflict_do_update(
             index_elements=[agents.c.id],
             set_={column.name: insert.excluded[column.name] for column in agents.c if column.name not in _KEPT},
             where=agents.c.user_id == insert.excluded.user_id,
         )
-        self.delete = delete(agents).where(one, mine)
-        self.beat = update(agents).where(one).values({name: bindparam(name) for name in _BEATEN})
+        self.save = fixed(self.save)
+        self.delete = fixed(delete(agents).where(one, mine))
+        self.beat = fixed(update(agents).where(one).values({name: bindparam(name) for name in _BEATEN}))
         self.all_offline = update(agents).where(agents.c.status != offline).values(status=offline)
 
 
@@ -113,7 +116,10 @@ class SqlUsers:
 
     def __init__(self, engine: Engine, commits: GroupCommit, clock: Clock) -> None:
         self._reads = Reads(engine)
-        self._insert = _insert(engine.dialect.name)(users)
+        insert = _insert(engine.dialect.name)(users)
+        known = users.c.email.is_(None) & insert.excluded.email.is_not(None)
+        set_email = {"email": insert.excluded.email}
+        self._ensure = fixed(insert.on_conflict_do_update(index_elements=[users.c.id], set_=set_email, where=known))
         self._commits = commits
         self._clock = clock
         self._seen: set[str] = set()
@@ -144,15 +150,7 @@ class SqlUsers:
         if user_id in self._seen:
             return
         row = {"id": user_id, "email": email, "created_at": self._clock.now_ms()}
-        known = update(users).where(users.c.id == user_id, users.c.email.is_(None)).values(email=email)
-        insert = self._insert.values(row).on_conflict_do_nothing()
-
-        async def write(connection: AsyncConnection) -> None:
-            made = (await connection.execute(insert)).rowcount
-            if email is not None and not made:
-                await connection.execute(known)
-
-        await self._commits.write(write)
+        await self._commits.write(Statement(self._ensure, row))
         self._seen.add(user_id)
 
 

@@ -9,7 +9,8 @@ from sqlalchemy import delete, func, insert, select
 
 from reference_impl.domain.audit import AuditEntry, Origin
 from reference_impl.store.account_tables import audit_log
-from reference_impl.store.group_commit import Statement
+from reference_impl.store.group_commit import Row
+from reference_impl.store.plans import fixed
 from reference_impl.store.reading import Reads
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 _DAY_MS: Final = 86_400_000
 _FARTHEST: Final = 2**62
-_ADD: Final = insert(audit_log)
+_ADD: Final = fixed(insert(audit_log))
 _LOOK_EVERY: Final = 1_000
 """After so many refusals it is looked whether there are too many."""
 
@@ -47,7 +48,7 @@ class SqlAudit:
 
     async def add(self, entry: AuditEntry) -> None:
         """Keep one."""
-        await self._commits.write(Statement(_ADD, _row(entry)))
+        await self._commits.write(Row(_ADD, _row(entry)))
         if entry.user_id is None:
             self._refusals += 1
             if self._refusals % _LOOK_EVERY == 0:

@@ -13,6 +13,7 @@ from reference_impl.domain.vocabulary import CommandStatus
 from reference_impl.store.command_rows import command_of, entry_of, part_of, part_row, row_of
 from reference_impl.store.command_tables import commands, parts
 from reference_impl.store.commands import CommandPage, CommandQuery, CommandTaken
+from reference_impl.store.plans import fixed
 from reference_impl.store.reading import Reads
 
 if TYPE_CHECKING:
@@ -49,15 +50,16 @@ class _Statements:
 
     def __init__(self) -> None:
         user = commands.c.user_id == bindparam("user")
-        self.get = select(commands).where(commands.c.id == bindparam("command"))
-        self.parts_of = select(parts).where(parts.c.command_id == bindparam("command")).order_by(parts.c.place)
+        self.get = fixed(select(commands).where(commands.c.id == bindparam("command")))
+        self.parts_of = fixed(select(parts).where(parts.c.command_id == bindparam("command")).order_by(parts.c.place))
         self.some = _oldest_first(select(commands).where(commands.c.id.in_(bindparam("ids", expanding=True))))
         self.parts_of_some = (
             select(parts)
             .where(parts.c.command_id.in_(bindparam("ids", expanding=True)))
             .order_by(parts.c.command_id, parts.c.place)
         )
-        self.counts = select(commands.c.status, func.count().label("count")).where(user).group_by(commands.c.status)
+        self.counts = select(commands.c.status, func.count().label("count")).where(user)
+        self.counts = fixed(self.counts.group_by(commands.c.status))
         self.queues = (
             select(
                 parts.c.agent_id,
@@ -75,14 +77,14 @@ class _Statements:
         )
         newest = select(func.max(commands.c.number)).where(commands.c.user_id == bindparam("owner"))
         self.add = insert(commands).values(number=func.coalesce(newest.scalar_subquery(), 0) + 1)
-        self.add = self.add.returning(commands.c.number)
-        self.add_parts = insert(parts)
-        self.save = (
+        self.add = fixed(self.add.returning(commands.c.number))
+        self.add_parts = fixed(insert(parts))
+        self.save = fixed(
             update(commands)
             .where(commands.c.id == bindparam("command"))
             .values(status=bindparam("to_status"), updated_at=bindparam("to_updated_at"))
         )
-        self.save_part = (
+        self.save_part = fixed(
             update(parts)
             .where(parts.c.command_id == bindparam("command"), parts.c.agent_id == bindparam("agent"))
             .values({name: bindparam(f"to_{name}") for name in _PART_COLUMNS})
@@ -181,6 +183,9 @@ class SqlCommands:
     async def activity(self, user_id: str, agent_id: str) -> Activity:
         """What an agent is doing."""
         return (await self.queues(user_id, [agent_id]))[agent_id].activity
+
+    def begins(self, user_id: str, agent_id: str) -> None:
+        """Nothing has to be written down for that."""
 
     async def add(self, command: Command) -> Command:
         """Insert it; the answer knows its number."""

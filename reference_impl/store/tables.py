@@ -49,7 +49,7 @@ class Moment(TypeDecorator[int]):
         """Read."""
         if value is None:
             return None
-        return parse_ms(value) if isinstance(value, str) else parse_ms(value.isoformat())
+        return parse_ms(value) if isinstance(value, str) else round(value.timestamp() * 1000)
 
 
 class AnyText(TypeDecorator[str]):
