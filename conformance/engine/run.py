@@ -19,7 +19,7 @@ from conformance.engine.offers import offers_of
 from conformance.engine.plan import PREFLIGHT, Case, Plan, make_plan
 from conformance.engine.playing import play
 from conformance.engine.preflight import preflight
-from conformance.engine.second_look import SecondLook, undecided
+from conformance.engine.second_look import LOOKS, SecondLook, looked_at, undecided
 from conformance.engine.shrinking import MOST, Played, Shrinker
 from conformance.rule import Provocation
 from conformance.sequences.cases import provocation_of
@@ -47,8 +47,6 @@ AGAIN = 500_000
 """The numbers of worlds in which a case is played a second time begin here: their agents are like nobody else's."""
 SHRUNK = 1_000_000
 """The numbers of worlds that play what is being shrunk begin here: their agents are like nobody else's."""
-LOOKS = 3
-"""How often a generated case is played again before it is believed that it only came late."""
 UNJUDGED = 64
 """So many cases that were played may wait to be judged while others are played."""
 RECOVERY = 5.0
@@ -308,17 +306,10 @@ class Run:
             await self._tell(told)
 
     async def _played_again(self, site: Site, case: Case, doubts: frozenset[str]) -> tuple[CaseFinished, bool]:
-        """A case once more; a generated one some times, for a race need not show at once: the play that shows it."""
-        left = LOOKS if case.provocation.document is not None else 1
-        at_once = left if self._groups.bears_company(case.provocation) else 1
-        shown: tuple[CaseFinished, bool] | None = None
-        while left > 0 and (shown is None or not (shown[0].findings or shown[1])):
-            plays = [self._played_and_judged(site, case, next(self._again)) for _ in range(at_once)]
-            left -= at_once
-            found = await asyncio.gather(*plays)
-            shown = max(found, key=lambda play: (play[1], any(f.rule in doubts for f in play[0].findings)))
-        assert shown is not None  # noqa: S101 - it was played at least once
-        return shown
+        """A case once more; a generated one some times, for a race need not show at once."""
+        times = LOOKS if case.provocation.document is not None else 1
+        at_once = times if self._groups.bears_company(case.provocation) else 1
+        return await looked_at(lambda: self._played_and_judged(site, case, next(self._again)), times, at_once, doubts)
 
     async def _tell(self, finished: CaseFinished) -> None:
         """Tells what a case says; of a generated one in which something broke, of the smallest that still breaks."""

@@ -8,13 +8,14 @@ A finding that is not about time stands as it is.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from conformance.judge import judge
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Awaitable, Callable, Collection, Mapping
 
     from conformance.engine.events import CaseFinished
     from conformance.judge import Judgement
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 PATIENCE = 30.0
 """Seconds of slack under which nothing is late that came at all, or that was not waited for so long."""
+LOOKS = 3
+"""How often a generated case is played again before it is believed that it only came late."""
 
 
 @dataclass(slots=True)
@@ -64,6 +67,18 @@ class SecondLook:
             return replace(second, late=_said(first, gone))
         kept = tuple(_without(j) if j.rule in gone else j for j in first.judgements)
         return replace(first, judgements=kept, late=_said(first, gone))
+
+
+async def looked_at(
+    play: Callable[[], Awaitable[tuple[CaseFinished, bool]]], times: int, at_once: int, doubts: frozenset[str]
+) -> tuple[CaseFinished, bool]:
+    """Plays a case so many times, some at once, until something is found or the run is ended: what shows it."""
+    while True:
+        found = await asyncio.gather(*(play() for _ in range(at_once)))
+        shown = max(found, key=lambda one: (one[1], any(f.rule in doubts for f in one[0].findings)))
+        times -= at_once
+        if times <= 0 or shown[0].findings or shown[1]:
+            return shown
 
 
 def undecided(first: CaseFinished, doubts: frozenset[str]) -> CaseFinished:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.routing import Match
+from starlette.routing import Match, Route
 
 from reference_impl.domain.errors import Refusal, invalid
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
     from starlette.types import Scope
-
-_METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 
 
 def refusal_of(app: FastAPI, scope: Scope, error: Exception) -> Refusal | None:
@@ -50,10 +48,7 @@ def _http(app: FastAPI, scope: Scope, error: HTTPException) -> Refusal:
 
 
 def _methods(app: FastAPI, scope: Scope) -> set[str]:
-    """All methods of the path, found by asking for each: one route knows only its own (VAL-3)."""
-    bare = {key: scope[key] for key in ("type", "path", "root_path", "headers", "query_string")}
-    return {
-        method
-        for method in _METHODS
-        if any(route.matches({**bare, "method": method})[0] is Match.FULL for route in app.routes)
-    }
+    """All methods of the path: one route knows only its own (VAL-3)."""
+    asked = {key: scope[key] for key in ("type", "path", "root_path", "headers", "query_string", "method")}
+    there = [route for route in app.routes if isinstance(route, Route) and route.matches(asked)[0] is not Match.NONE]
+    return {method for route in there for method in route.methods or ()}
