@@ -31,7 +31,7 @@ from conformance.rules import all_rules
 from conformance.world.credentials import Keyring
 
 if TYPE_CHECKING:
-    from conformance.generate.rest import Request
+    from conformance.generate.rest_request import Request
     from conformance.target import Target
 
 CLIENTS = 8

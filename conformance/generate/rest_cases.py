@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from conformance.contract import Contract, Operation
-    from conformance.generate.rest import Made, Request
+    from conformance.generate.rest import Made
+    from conformance.generate.rest_request import Request
     from conformance.target import Target
     from conformance.timeline import Exchange
     from conformance.world.estate import Estate

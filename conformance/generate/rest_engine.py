@@ -1,7 +1,8 @@
 """Walks from operation to operation, driven by schemathesis' engine along the links of the OpenAPI document.
 
-With `rest.py` this is all that knows that library's REST side. The engine believes that it speaks to an application in
-its own process; what it asks there is handed out, to be sent by whoever can, and the answer is handed back.
+With `rest.py` and `rest_request.py` this is all that knows that library's REST side. The engine believes that it speaks
+to an application in its own process; what it asks there is handed out, to be sent by whoever can, and the answer is
+handed back.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from conformance.contract.load import contracts_dir
-from conformance.generate.rest import Complaint, Request, said
+from conformance.generate.rest import Complaint, said
+from conformance.generate.rest_request import Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping

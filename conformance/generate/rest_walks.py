@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from conformance.contract import Contract
-    from conformance.generate.rest import Request
+    from conformance.generate.rest_request import Request
     from conformance.target import Target
     from conformance.timeline import Exchange
     from conformance.world.estate import Estate

@@ -12,9 +12,10 @@ import pytest
 from conformance.contract import load_contract
 from conformance.contract.load import contracts_dir
 from conformance.generate.effort import named
-from conformance.generate.rest import Generator, Made, Request
+from conformance.generate.rest import Generator, Made
 from conformance.generate.rest_cases import cases, coverage, fuzzing
 from conformance.generate.rest_engine import Walks
+from conformance.generate.rest_request import Request, by_the_library, plainly
 from conformance.generate.rest_right import is_plainly_right
 from conformance.target import Target
 from conformance.tests.running import command, reference, run
@@ -94,6 +95,23 @@ def test_a_request_is_written_below_the_base_path(generator: Generator) -> None:
     assert request.headers["content-type"] == "application/json"
     assert "authorization" not in request.headers
     assert orjson.loads(request.data or b"") == made.body
+
+
+@pytest.mark.parametrize("operation", CONTRACT.operations)
+def test_most_cases_are_written_without_the_library(generator: Generator, operation: str) -> None:
+    """What is written here is what the library would send, for each case of the coverage; few are left to it."""
+    parts = [(plainly(made.case), by_the_library(made.case)) for made in generator.coverage(operation)]
+    assert all(ours in (None, theirs) for ours, theirs in parts)
+    few = len(parts) / 2 if CONTRACT.operations[operation].under_base else len(parts)
+    assert sum(ours is None for ours, _ in parts) <= few
+
+
+@pytest.mark.parametrize("operation", ["renameAgent", "createCommand", "listAuditLogs"])
+def test_a_drawn_case_is_written_as_the_library_would(generator: Generator, operation: str) -> None:
+    """The same of drawn cases, whose values are odder; what is not plain is left to the library."""
+    parts = [(plainly(made.case), by_the_library(made.case)) for made in generator.fuzzing(operation, 60)]
+    assert all(ours in (None, theirs) for ours, theirs in parts)
+    assert {ours is None for ours, _ in parts} >= {False}
 
 
 def test_each_check_complains(generator: Generator) -> None:
