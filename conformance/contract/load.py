@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +13,12 @@ import yaml
 
 from conformance.contract.clauses import Clause, read_clauses
 from conformance.contract.messages import Message, read_messages
-from conformance.contract.operations import Operation, match, operation_schemas, read_operations
+from conformance.contract.operations import Operation, operation_schemas, read_operations
 from conformance.contract.samples import Samples
 from conformance.contract.shapes import Shapes, Violation
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 
 class ContractError(Exception):
@@ -65,8 +65,16 @@ class Contract:
         return self.messages.get(key)
 
     def operation(self, method: str, path: str, *, under_base: bool = True) -> str | None:
-        """The `operationId` that a request names."""
-        return match(self.operations, method, path, under_base=under_base)
+        """The `operationId` that a request names, literal paths before parameters."""
+        found = (o for o in self.at(path) if o.method == method and o.under_base == under_base)
+        fits = min(found, key=lambda o: o.path.count("{"), default=None)
+        return fits.id if fits else None
+
+    @cached_property
+    def at(self) -> Callable[[str], tuple[Operation, ...]]:
+        """The operations at a path, whatever their methods. A run asks for the same paths again and again."""
+        known = tuple(self.operations.values())
+        return lru_cache(maxsize=4096)(lambda path: tuple(o for o in known if o.pattern.match(path)))
 
     def within(self, cause: str, message: str) -> float:
         """The seconds within which a cause must have a message follow it."""

@@ -137,11 +137,3 @@ def _absolute(node: Any) -> Any:
     if isinstance(reference := node.get("$ref"), str):
         fixed["$ref"] = BASE + reference.removeprefix("schemas/")
     return fixed
-
-
-def match(operations: dict[str, Operation], method: str, path: str, *, under_base: bool) -> str | None:
-    """The operation that a method and a path name, literal paths before parameters; None when there is none."""
-    fits = [
-        o for o in operations.values() if o.method == method and o.under_base == under_base and o.pattern.match(path)
-    ]
-    return min(fits, key=lambda o: o.path.count("{")).id if fits else None

@@ -69,7 +69,7 @@ def _is_open(t: Timeline, e: Exchange) -> bool:
     operation = t.contract.operations.get(e.operation or "")
     if operation is not None:
         return not operation.secured
-    there = [o for o in t.contract.operations.values() if o.under_base and o.pattern.match(e.path)]
+    there = [o for o in t.contract.at(e.path) if o.under_base]
     return e.method == "OPTIONS" or any(not o.secured for o in there)
 
 

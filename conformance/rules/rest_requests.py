@@ -25,14 +25,13 @@ ANYWHERE = {"HEAD", "OPTIONS"}
 
 def methods_of(t: Timeline, path: str) -> set[str]:
     """The methods that the contract serves at a path under the base path."""
-    return {o.method for o in t.contract.operations.values() if o.under_base and o.pattern.match(path)}
+    return {o.method for o in t.contract.at(path) if o.under_base}
 
 
 def unknown_paths(t: Timeline) -> Iterator[Exchange]:
     """Whole answers at paths that the contract does not have, asked for with a good token."""
-    beside = [o for o in t.contract.operations.values() if not o.under_base]
     for e in judged(t):
-        known = e.operation or methods_of(t, e.path) or any(o.pattern.match(e.path) for o in beside)
+        known = e.operation or t.contract.at(e.path)
         if not known and e.method not in ANYWHERE and not _odd(e.path):
             yield e
 
