@@ -14,7 +14,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from conformance.contract.load import contracts_dir
-from conformance.generate.rest_request import JSON, ORIGIN, Request, written
+from conformance.generate.rest_request import JSON, ORIGIN, Request, has_body, written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -69,19 +69,17 @@ class Made:
     @property
     def has_body(self) -> bool:
         """Whether it has a body."""
-        from schemathesis.core import NOT_SET  # noqa: PLC0415 - see Generator
-
-        return self.case.body is not NOT_SET
+        return has_body(self.case)
 
     def name(self, ids: Mapping[str, str]) -> None:
         """Puts ids, which need no escaping, in the place of its path parameters of those names."""
-        template, path = self.case.operation.path.split("/"), ""
+        template = self.case.operation.path.split("/")
         if (draft := self.draft) is not None:
             path, mark, search = draft.target.partition("?")
             parts = path.split("/")
             if len(parts) == len(template):
                 named = (ids.get(t[1:-1], p) if t[:1] == "{" else p for t, p in zip(template, parts, strict=True))
-                self.draft = replace(draft, target="/".join(named) + mark + search)
+                self.draft = Request(draft.method, "/".join(named) + mark + search, draft.headers, draft.data)
             else:
                 self.draft = None  # a value of several segments: nobody can say which of them is what
         for name in self.case.path_parameters.keys() & ids.keys():

@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from functools import cache
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
@@ -69,25 +71,37 @@ def by_the_library(case: Any) -> Parts:
 
 def plainly(case: Any) -> Parts | None:
     """The same, of a plain case; None of others."""
-    from schemathesis.core import NOT_SET  # noqa: PLC0415 - slow, and most runs do without
-    from schemathesis.transport.prepare import get_exclude_headers, prepare_path  # noqa: PLC0415
-    from schemathesis.transport.requests import prepare_query  # noqa: PLC0415
-
+    library = _library()
     body, data = case.body, None
-    if body is not NOT_SET:
+    if has_body(case):
         if case.media_type != JSON or type(body) not in JSON_TYPES:
             return None
         data = json.dumps(body, allow_nan=False).encode()
-    path = prepare_path(case.path, case.path_parameters)
+    path = library.path(case.path, case.path_parameters)
     if case.cookies or not PLAIN.fullmatch(path):
         return None
     headers = ANY | {name.lower(): str(value) for name, value in case.headers.items()}
     if data is not None:
         headers.setdefault("content-type", JSON)
-    for name in get_exclude_headers(case):
+    for name in library.left_out(case):
         headers.pop(name.lower(), None)
     headers = {name: value for name, value in headers.items() if name not in NOT_OURS}
-    return path, _search(prepare_query(case)) if case.query else "", headers, data
+    return path, _search(library.query(case)) if case.query else "", headers, data
+
+
+def has_body(case: Any) -> bool:
+    """Whether a case has a body."""
+    return case.body is not _library().no_body
+
+
+@cache
+def _library() -> SimpleNamespace:
+    """What is used of it."""
+    from schemathesis.core import NOT_SET  # noqa: PLC0415 - slow, and most runs do without
+    from schemathesis.transport.prepare import get_exclude_headers, prepare_path  # noqa: PLC0415
+    from schemathesis.transport.requests import prepare_query  # noqa: PLC0415
+
+    return SimpleNamespace(no_body=NOT_SET, left_out=get_exclude_headers, path=prepare_path, query=prepare_query)
 
 
 def _search(params: Mapping[str, Any] | str | None) -> str:
