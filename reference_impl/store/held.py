@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _READERS: Final = 4
 """Of the connections that the engine may have; the others are for writing."""
 _FEW: Final = 2
+"""So many statements are as soon done by themselves as in a transaction."""
 _INTEGRITY: Final = "23"
 """The class of SQLSTATEs of a row that may not be as it is."""
 
