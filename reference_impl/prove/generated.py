@@ -89,13 +89,13 @@ async def look(
     *,
     hunting: Hunting = hunt,
 ) -> Hunts:
-    """Look for each defect with each seed, one run after the other: how soon is part of the question.
+    """Look for nothing in the clean server, then for each defect, with each seed, one run after the other.
 
-    Cancelled, it gives what it has.
+    How soon is part of the question. Cancelled, it gives what it has.
     """
     hunts, begun = Hunts(wanted, seeds, seconds), time.monotonic()
-    runs = [(one.name, one.arguments, seed) for one in wanted for seed in range(1, seeds + 1)]
-    runs += [(CLEAN, (), seed) for seed in range(1, seeds + 1)]
+    servers: list[tuple[str, Sequence[str]]] = [(CLEAN, ()), *((one.name, one.arguments) for one in wanted)]
+    runs = [(name, arguments, seed) for name, arguments in servers for seed in range(1, seeds + 1)]
     tell(f"{len(runs)} runs of at most {seconds:g} s each: at most {len(runs) * (seconds + 10) / 60:.0f} minutes")
     try:
         for number, (name, arguments, seed) in enumerate(runs, 1):
