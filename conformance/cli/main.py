@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import TYPE_CHECKING, Annotated, Any
@@ -232,6 +233,9 @@ def _told(error: Exception) -> tuple[int, str]:
 
 def main() -> None:
     """The entry point."""
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 - it never raises
+    # what Hypothesis reads of Unicode and Python is not to be kept in the directory of whoever runs this
+    os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", f"{home}/onsembl-conformance/hypothesis")
     try:
         app()
     finally:

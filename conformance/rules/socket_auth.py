@@ -80,12 +80,14 @@ def sent_away(c: Connection, t: Timeline) -> Iterator[Finding]:
 def good_tokens(t: Timeline) -> Iterator[Connection]:
     """Each socket with a good token that was refused for it, or that announced its role and was answered."""
     for c in t.connections:
-        if c.credential == VALID and (c.opened.status in REFUSED or (c.init and (c.accepted or _thrown_out(c)))):
+        if c.credential == VALID and (c.opened.status in REFUSED or c.accepted or _thrown_out(c, t)):
             yield c
 
 
-def _thrown_out(c: Connection) -> bool:
-    return c.closed is not None and c.closed.by == "backend" and c.closed.code in CODES
+def _thrown_out(c: Connection, t: Timeline) -> bool:
+    """Whether a socket that said in time what it is was closed; one that may have been late is closed likewise."""
+    in_time = c.init is not None and c.init.at + t.terms.slack < c.opened.at + t.terms.init_timeout
+    return in_time and c.closed is not None and c.closed.by == "backend" and c.closed.code in CODES
 
 
 def let_in(c: Connection, t: Timeline) -> Iterator[Finding]:
@@ -146,6 +148,15 @@ def closed_late(s: Scene) -> None:
 def both_served(s: Scene) -> None:
     s.agent("a1")
     s.dashboard()
+
+
+def another_said_too_late_what_it_is(s: Scene) -> None:
+    both_served(s)
+    socket = s.socket("dashboard")
+    s.wait(s.terms.init_timeout)
+    socket.sends("DASHBOARD_INIT", {})
+    socket.gets("ERROR", {"code": "AUTH_TIMEOUT", "message": "Too late", "recoverable": False})
+    socket.closes(by="backend", code=4001)
 
 
 def header_refused(s: Scene) -> None:
@@ -236,7 +247,7 @@ RULES = (
         judges="A socket with a good token, in the header or in the query, is opened and served.",
         when=good_tokens,
         check=let_in,
-        good=(both_served,),
+        good=(both_served, another_said_too_late_what_it_is),
         bad=(header_refused, thrown_out),
         cases=(good_token_in_query_and_header,),
     ),

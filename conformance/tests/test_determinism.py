@@ -67,7 +67,10 @@ def broken(told: Told) -> set[str]:
 
 
 def test_two_runs_say_the_same(tmp_path: Path) -> None:
-    """Each against a fresh backend: the verdict, the number of cases, and the outcome of each clause that counts."""
+    """Each against a fresh backend: the verdict, the number of cases, and the outcome of each clause that counts.
+
+    What a library remembers of one is not left in the directory of whoever runs it.
+    """
     runs = []
     for number in ("1", "2"):
         place = tmp_path / number
@@ -79,3 +82,4 @@ def test_two_runs_say_the_same(tmp_path: Path) -> None:
     assert first.report["plan"] == again.report["plan"]
     assert outcomes(first) == outcomes(again)
     assert broken(first) == broken(again) == set()
+    assert not list(tmp_path.rglob(".hypothesis"))

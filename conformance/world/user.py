@@ -44,6 +44,11 @@ class User:
             mine.add(agent_id)
             self._world.recorder.note("new-agent", agent=agent_id)
 
+    @property
+    def all_made(self) -> frozenset[str | None]:
+        """The ids of the agents that this run made for the user, in whatever case."""
+        return frozenset(self._world.site.made.get((self.name, self.node), ()))
+
     def new_agent(self, **announce: Any) -> Agent:
         """An agent that has not connected; the fields given go into its AGENT_CONNECT."""
         return Agent(self, self._world.new_id(), **announce)
