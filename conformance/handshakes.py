@@ -39,7 +39,8 @@ def handshakes(t: Timeline) -> Iterator[Handshake]:
             ready = next(iter(dashboard.of_kind("DASHBOARD_READY", after=init.seq, before=end)), None)
             snapshot = next(iter(dashboard.of_kind("dashboard:connected", after=init.seq, before=end)), None)
             watched = min(dashboard.until, end) >= t.bound(init.at, within)
-            cut = dashboard.closed is not None and dashboard.closed.by == "backend"
+            closed = dashboard.closed is not None and dashboard.closed.by == "backend"
+            cut = closed and (index > 0 or t.in_time(dashboard))
             acks = dashboard.of_kind("ACK", after=init.seq, before=end)
             otherwise = init.id is not None and any(f.payload.get("messageId") == init.id for f in acks)
             if ((ready or otherwise) and snapshot) or watched or cut:

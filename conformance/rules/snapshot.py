@@ -96,6 +96,15 @@ def handshake(s: Scene) -> None:
     s.wait(3)
 
 
+def another_asked_too_late(s: Scene) -> None:
+    handshake(s)
+    dashboard = s.socket("dashboard")
+    s.wait(s.terms.init_timeout)
+    dashboard.sends("DASHBOARD_INIT", {})
+    dashboard.gets("ERROR", {"code": "AUTH_TIMEOUT", "message": "Too late", "recoverable": False})
+    dashboard.closes(by="backend", code=4001)
+
+
 def never_ready(s: Scene) -> None:
     dashboard = s.socket("dashboard")
     dashboard.sends("DASHBOARD_INIT", {})
@@ -203,7 +212,7 @@ RULES = (
         judges="DASHBOARD_INIT is answered by DASHBOARD_READY and then dashboard:connected, in time and in shape.",
         when=first_handshakes,
         check=ready_then_snapshot,
-        good=(handshake,),
+        good=(handshake, another_asked_too_late),
         bad=(never_ready, no_snapshot, snapshot_first, other_id, empty_left_out),
         cases=(every_field_said, nothing_said, on_shared_endpoint),
     ),

@@ -86,8 +86,7 @@ def good_tokens(t: Timeline) -> Iterator[Connection]:
 
 def _thrown_out(c: Connection, t: Timeline) -> bool:
     """Whether a socket that said in time what it is was closed; one that may have been late is closed likewise."""
-    in_time = c.init is not None and c.init.at + t.terms.slack < c.opened.at + t.terms.init_timeout
-    return in_time and c.closed is not None and c.closed.by == "backend" and c.closed.code in CODES
+    return t.in_time(c) and c.closed is not None and c.closed.by == "backend" and c.closed.code in CODES
 
 
 def let_in(c: Connection, t: Timeline) -> Iterator[Finding]:
