@@ -127,6 +127,11 @@ def _of_kind(kind: str, name: str, document: Mapping[str, Any], *, spare: bool) 
 
 
 async def _play(document: Mapping[str, Any], world: World) -> None:
+    """Plays a script; one that is still to be drawn is drawn beside the event loop, for many begin at once."""
+    if isinstance(document, Drawn):
+        from conformance.generate.turn import in_turn  # noqa: PLC0415 - slow, and a script that is kept needs none of it
+
+        await in_turn(lambda: document.script)
     await play(world, dict(document))
 
 
