@@ -30,7 +30,7 @@ setup: $(VENV)/.ready
 $(VENV)/.ready: pyproject.toml
 	@echo "Setting up $(VENV) with $$($(PYTHON) --version) (a minute or two, once)"
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -e '.[dev]'
 	@touch $@
 
 clean:

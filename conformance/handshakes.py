@@ -1,4 +1,4 @@
-"""The handshakes of dashboards on a timeline: what was asked, and what came until the next time."""
+"""Handshakes on a timeline: what dashboards asked and were given until the next time; whether a socket came in time."""
 
 from __future__ import annotations
 
@@ -24,6 +24,11 @@ class Handshake(NamedTuple):
     snapshot: Frame | None
 
 
+def in_time(c: Connection, t: Timeline) -> bool:
+    """Whether a socket surely said what it is before the time for that was over, after which it is closed (WSA-3)."""
+    return c.init is not None and c.init.at + t.terms.slack < c.opened.at + t.terms.init_timeout
+
+
 @remembered
 def handshakes(t: Timeline) -> Iterator[Handshake]:
     """Every valid DASHBOARD_INIT that was answered, be it by an ACK, or waited for long enough."""
@@ -40,7 +45,7 @@ def handshakes(t: Timeline) -> Iterator[Handshake]:
             snapshot = next(iter(dashboard.of_kind("dashboard:connected", after=init.seq, before=end)), None)
             watched = min(dashboard.until, end) >= t.bound(init.at, within)
             closed = dashboard.closed is not None and dashboard.closed.by == "backend"
-            cut = closed and (index > 0 or t.in_time(dashboard))
+            cut = closed and (index > 0 or in_time(dashboard, t))
             acks = dashboard.of_kind("ACK", after=init.seq, before=end)
             otherwise = init.id is not None and any(f.payload.get("messageId") == init.id for f in acks)
             if ((ready or otherwise) and snapshot) or watched or cut:

@@ -227,6 +227,14 @@ class Scene:
         socket.snapshot(*items)
         return socket
 
+    def says_too_late_what_it_is(self) -> None:
+        """A dashboard that says what it is when the time for that is over, and is sent away (WSA-3)."""
+        socket = self.socket("dashboard")
+        self.wait(self.terms.init_timeout)
+        socket.sends("DASHBOARD_INIT", {})
+        socket.gets("ERROR", {"code": "AUTH_TIMEOUT", "message": "Too late", "recoverable": False})
+        socket.closes(by="backend", code=4001)
+
     def rest(self, method: str, path: str, status: int = 200, body: Any = MISSING, **fields: Any) -> Exchange:
         """A REST exchange with this answer."""
         text = "" if body is MISSING else orjson.dumps(body).decode()

@@ -397,11 +397,6 @@ class Timeline:
         """The moment by which something must have come that may take `within` seconds from `start`."""
         return start + within + self.terms.slack + self.lag(start, start + within)
 
-    def in_time(self, connection: Connection) -> bool:
-        """Whether a socket surely said what it is before the time for that was over (WSA-3)."""
-        last = connection.opened.at + self.terms.init_timeout
-        return connection.init is not None and connection.init.at + self.terms.slack < last
-
     def only(self, *events: Event) -> Timeline:
         """The same timeline reduced to these events (the smallest evidence)."""
         return self._anew(sorted(events, key=lambda e: e.seq), self.terms)

@@ -98,11 +98,7 @@ def handshake(s: Scene) -> None:
 
 def another_asked_too_late(s: Scene) -> None:
     handshake(s)
-    dashboard = s.socket("dashboard")
-    s.wait(s.terms.init_timeout)
-    dashboard.sends("DASHBOARD_INIT", {})
-    dashboard.gets("ERROR", {"code": "AUTH_TIMEOUT", "message": "Too late", "recoverable": False})
-    dashboard.closes(by="backend", code=4001)
+    s.says_too_late_what_it_is()
 
 
 def never_ready(s: Scene) -> None:

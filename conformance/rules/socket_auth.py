@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from conformance.handshakes import in_time
 from conformance.rule import Finding, Rule, provocation
 from conformance.timeline import VALID
 
@@ -86,7 +87,7 @@ def good_tokens(t: Timeline) -> Iterator[Connection]:
 
 def _thrown_out(c: Connection, t: Timeline) -> bool:
     """Whether a socket that said in time what it is was closed; one that may have been late is closed likewise."""
-    return t.in_time(c) and c.closed is not None and c.closed.by == "backend" and c.closed.code in CODES
+    return in_time(c, t) and c.closed is not None and c.closed.by == "backend" and c.closed.code in CODES
 
 
 def let_in(c: Connection, t: Timeline) -> Iterator[Finding]:
@@ -151,11 +152,7 @@ def both_served(s: Scene) -> None:
 
 def another_said_too_late_what_it_is(s: Scene) -> None:
     both_served(s)
-    socket = s.socket("dashboard")
-    s.wait(s.terms.init_timeout)
-    socket.sends("DASHBOARD_INIT", {})
-    socket.gets("ERROR", {"code": "AUTH_TIMEOUT", "message": "Too late", "recoverable": False})
-    socket.closes(by="backend", code=4001)
+    s.says_too_late_what_it_is()
 
 
 def header_refused(s: Scene) -> None:
