@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -43,9 +42,12 @@ def resource_of(e: Exchange) -> Resource | None:
     return Resource(parts[1], parts[2]) if len(parts) > 2 and parts[1] in KINDS else None  # noqa: PLR2004 - "", kind, id
 
 
-@lru_cache(maxsize=4)  # asked for again and again while one timeline is judged
 def owners(t: Timeline) -> Mapping[Resource, Owned]:
     """Every resource that this timeline made, and whose it is; none that two users made."""
+    return t.remember(_owners)
+
+
+def _owners(t: Timeline) -> Mapping[Resource, Owned]:
     found: dict[Resource, Owned] = {}
     shared: set[Resource] = set()
     for resource, owned in _made(t):
@@ -97,7 +99,6 @@ class _Index(NamedTuple):
     """Resource → all requests that may change it."""
 
 
-@lru_cache(maxsize=4)
 def _index(t: Timeline) -> _Index:
     index = _Index({}, {})
     for e in judged(t):
@@ -115,7 +116,7 @@ def is_known(t: Timeline, e: Exchange) -> bool:
     owned = owners(t).get(resource) if resource else None
     if resource is None or owned is None or owned.user != e.user or owned.since.at > e.at:
         return False
-    gone = (x for x in _index(t).writes.get(resource, ()) if x.method == "DELETE" and x is not e)
+    gone = (x for x in t.remember(_index).writes.get(resource, ()) if x.method == "DELETE" and x is not e)
     return not any(x.at < e.ended and x.status not in {404, 409} for x in gone)
 
 
@@ -127,13 +128,13 @@ def looks_around(t: Timeline, e: Exchange, user: str) -> tuple[Exchange, Exchang
     resource = resource_of(e)
     if resource is None:
         return None
-    looks = _index(t).looks.get((user, f"/{resource.kind}/{resource.id}"), ())
+    looks = t.remember(_index).looks.get((user, f"/{resource.kind}/{resource.id}"), ())
     before = [x for x in looks if x.ended <= e.at and x.status == OK]
     after = [x for x in looks if x.at >= e.ended]
     if not before or not after:
         return None
     first, last = before[-1], after[0]
-    writes = (x for x in _index(t).writes.get(resource, ()) if x is not e and first.at < x.at < last.ended)
+    writes = (x for x in t.remember(_index).writes.get(resource, ()) if x is not e and first.at < x.at < last.ended)
     if not all(_is_refused(x) for x in writes) or _was_spoken_of(t, resource, first.at, last.ended):
         return None
     return first, last

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from conformance.resources import data_of
@@ -60,9 +59,12 @@ def user_of(e: Exchange) -> dict[str, Any]:
     return user if isinstance(user, dict) else {}
 
 
-@lru_cache(maxsize=4)
 def families(t: Timeline) -> tuple[Family, ...]:
     """Every family that was opened here."""
+    return t.remember(_families)
+
+
+def _families(t: Timeline) -> tuple[Family, ...]:
     found: list[Family] = []
     by_token: dict[str | None, Family] = {}
     for e in sorted(judged(t, credential=None), key=lambda e: e.ended):

@@ -17,7 +17,7 @@ from conformance import reading
 from conformance.terms import Terms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 
     from conformance.contract import Contract
 
@@ -178,13 +178,13 @@ Event = Exchange | Opened | Frame | Closed | Note
 class Connection:
     """One socket on a timeline: its opening, its frames in order, its end."""
 
-    def __init__(self, opened: Opened, timeline: Timeline) -> None:
+    def __init__(self, opened: Opened, end: float) -> None:
         self.opened = opened
         self.id = opened.connection
         self.user = opened.user
         self.credential = opened.credential
         self.channel = opened.channel
-        self._timeline = timeline
+        self._end = end
         self.frames: list[Frame] = []
         self.closed: Closed | None = None
         self.stalled: Note | None = None
@@ -228,7 +228,7 @@ class Connection:
     def until(self) -> float:
         """Up to when this connection was watched."""
         ends = [e.at for e in (self.closed, self.stalled) if e is not None]
-        return min(ends, default=self._timeline.end)
+        return min(ends, default=self._end)
 
     @cached_property
     def init(self) -> Frame | None:
@@ -306,16 +306,23 @@ class Timeline:
         last = max((getattr(e, "ended", e.at) for e in self.events), default=0.0)
         self.end = last if end is None else end
 
-    def remember(self, view: Callable[[Timeline], T]) -> T:
-        """What a view finds on this timeline, worked out once for all rules that look at it."""
-        if view not in self._views:
-            self._views[view] = view(self)
-        return self._views[view]  # type: ignore[no-any-return]
+    def remember(self, view: Callable[..., T], *about: Hashable) -> T:
+        """What a view finds on this timeline about something, worked out once for all rules that look at it."""
+        key = (view, *about)
+        if key not in self._views:
+            self._views[key] = view(self, *about)
+        return self._views[key]  # type: ignore[no-any-return]
 
     @property
     def remembered(self) -> dict[Any, Any]:
         """What views have found on it (see `remembered`)."""
         return self._views
+
+    def forget(self) -> None:
+        """Drops what views have found, which holds the connections that hold it: nothing is left to be searched for."""
+        self._views.clear()
+        for connection in self.connections:
+            connection.remembered.clear()
 
     @cached_property
     def exchanges(self) -> tuple[Exchange, ...]:
@@ -342,7 +349,7 @@ class Timeline:
         for event in self.events:
             match event:
                 case Opened():
-                    found[event.connection] = Connection(event, self)
+                    found[event.connection] = Connection(event, self.end)
                 case Frame() if event.connection in found:
                     found[event.connection].frames.append(event)
                 case Closed() if event.connection in found:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from conformance.resources import data_of, resource_of
@@ -109,9 +108,12 @@ class Life:
         return any(w.request.get("name") == name for w in (*settled, *during))
 
 
-@lru_cache(maxsize=8)
 def lives(t: Timeline, kind: Kind) -> Mapping[str, Life]:
     """Every resource of a kind that was made here, by id."""
+    return t.remember(_lives, kind)
+
+
+def _lives(t: Timeline, kind: Kind) -> Mapping[str, Life]:
     found: dict[str, Life] = {}
     for e in judged(t):
         made = data_of(e).get("id")

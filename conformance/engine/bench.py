@@ -1,9 +1,10 @@
-"""Where timelines are judged while the run goes on: beside it, one after the other, within bounds."""
+"""Where timelines are judged while the run goes on: beside it, few at a time, within bounds."""
 
 from __future__ import annotations
 
 import asyncio
 import math
+import os
 import time
 from typing import TYPE_CHECKING
 
@@ -24,35 +25,38 @@ JUDGING = 20.0
 GRACE = 2.0
 """Seconds for what is still to be judged when a run is ended."""
 LATE = "judging it took too long"
+MOST = 4
+"""Processes that judge at once: as many as there are processors, but each has the whole tester as it was."""
 
 
 class Bench:
-    """Judges for one run: in a process of its own where there can be one, else in a thread.
+    """Judges for one run: in processes of its own where there can be any, else in a thread.
 
-    Several would only keep the one that talks to the backend from its turn.
+    They give way to the one that talks to the backend, and have the machine once nothing is played any more.
     """
 
     def __init__(self, rules: Mapping[str, Rule], contract: Contract) -> None:
         self._rules = rules
         self._contract = contract
-        self._turn = asyncio.Lock()
+        self._turns = asyncio.Semaphore(min(MOST, os.cpu_count() or 1))
         self._until = math.inf
-        self._process: JudgingProcess | None = None
+        self._processes: list[JudgingProcess] = []
+        self._idle: list[JudgingProcess] = []
         self._is_alone = False
-        """Whether there is no process, and will be none."""
+        """Whether there are no processes, and will be none."""
 
     def hurry(self) -> None:
         """The run is to end: what is left to judge has only a little time."""
         self._until = min(self._until, time.monotonic() + GRACE)
-        if self._process is not None:
-            self._process.hurry(self._until)
+        for process in self._processes:
+            process.hurry(self._until)
 
     def close(self) -> None:
         """Nothing more is judged."""
         self._is_alone = True
-        if self._process is not None:
-            self._process.end()
-            self._process = None
+        self._idle.clear()
+        while self._processes:
+            self._processes.pop().end()
 
     async def judged(
         self, timeline: Timeline, rules: Iterable[str], *, here: bool = False
@@ -67,13 +71,16 @@ class Bench:
 
         async def in_turn() -> tuple[list[Judgement], bool]:
             nonlocal end
-            async with self._turn:
+            async with self._turns:
                 end = clock() + JUDGING
-                if not here and (process := self._started()) is not None:
+                if not here and (process := self._free()) is not None:
                     try:
-                        return await asyncio.to_thread(process.judged, timeline, names, end)
+                        found = await asyncio.to_thread(process.judged, timeline, names, end)
                     except NobodyError:
                         self.close()
+                    else:
+                        self._idle.append(process)
+                        return found
                 return await asyncio.to_thread(self._here, timeline, names, end)
 
         judging = asyncio.create_task(in_turn())
@@ -91,13 +98,19 @@ class Bench:
         found, is_over = judging.result()
         return tuple(found), LATE if is_over else "", interrupted
 
-    def _started(self) -> JudgingProcess | None:
-        if self._process is None and not self._is_alone:
+    def _free(self) -> JudgingProcess | None:
+        """One that has nothing to judge; None if there can be none."""
+        if self._idle:
+            return self._idle.pop()
+        if not self._is_alone:
             try:
-                self._process = JudgingProcess(self._rules, self._contract)
+                self._processes.append(JudgingProcess(self._rules, self._contract))
             except NobodyError:
                 self._is_alone = True
-        return self._process
+            else:
+                self._processes[-1].hurry(self._until)
+                return self._processes[-1]
+        return None
 
     def _here(self, timeline: Timeline, names: Iterable[str], end: float) -> tuple[list[Judgement], bool]:
         def is_over() -> bool:

@@ -6,6 +6,7 @@ gets and answers one after the other, and ends when nobody is there any more to 
 
 from __future__ import annotations
 
+import gc
 import math
 import mmap
 import os
@@ -37,6 +38,9 @@ EVENTS = 500
 """Events that are handed over in one go: whatever else this process does goes on in between."""
 NICE = 10
 """How much it gives way: nobody waits for a judgement, and all wait for a backend that shares the machine with it."""
+SOME, EACH = 50_000, (10, 10)
+"""After how many new things garbage is looked for among them, and each how many times among older ones: a timeline
+leaves next to none, but rules may."""
 MOMENT = struct.Struct("d")
 
 
@@ -126,13 +130,16 @@ class _Judge:
 
     def work(self) -> None:
         """Answers until nobody asks any more."""
+        gc.freeze()  # what the tester holds is never looked through for garbage
+        gc.set_threshold(SOME, *EACH)
         with suppress(EOFError, OSError):
             while True:
-                question: Question = pickle.loads(self._line.recv_bytes())  # noqa: S301 - from whom it is a fork of
-                events = [event for _ in range(question.parts) for event in pickle.loads(self._line.recv_bytes())]  # noqa: S301
-                self._line.send_bytes(pickle.dumps(self._answer(question, events), 5))
+                self._line.send_bytes(pickle.dumps(self._answer(), 5))
 
-    def _answer(self, question: Question, events: list[Any]) -> Answer:
+    def _answer(self) -> Answer:
+        question: Question = pickle.loads(self._line.recv_bytes())  # noqa: S301 - from whom it is a fork of
+        events = [event for _ in range(question.parts) for event in pickle.loads(self._line.recv_bytes())]  # noqa: S301
+
         def is_over() -> bool:
             hurried: float = MOMENT.unpack_from(self._until)[0]
             return time.monotonic() > min(question.until, hurried)
@@ -146,7 +153,9 @@ class _Judge:
             end=question.end,
         )
         found = judge_all([self._rules[name] for name in question.rules], timeline, is_over)
-        return Answer(found, () if is_over() else reached(timeline), is_over())
+        answer = Answer(found, () if is_over() else reached(timeline), is_over())
+        timeline.forget()
+        return answer
 
 
 def _forked(work: Any, kept: int) -> int:

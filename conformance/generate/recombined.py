@@ -38,27 +38,29 @@ class Stock:
         """Up to so many payloads that keep the schema, none twice and none of those given."""
         rng = random.Random(seed)  # noqa: S311 - draws, not secrets
 
-        def draw() -> Mapping[str, Any] | None:
-            made = self._mixed(rng)
-            return made if self.shapes.accepts(self.schema, made) else None
+        def fits(made: Mapping[str, Any]) -> bool:
+            return self.shapes.accepts(self.schema, made)
 
-        return list(_unlike(draw, self.valid, count))
+        return list(_unlike(lambda: self._mixed(rng), fits, self.valid, count))
 
     def wrong(self, count: int, seed: str) -> list[Mapping[str, Any]]:
         """Up to so many payloads that break one keyword in one place, none twice and none of those given."""
         rng = random.Random(seed)  # noqa: S311 - draws, not secrets
         faults = [(payload, name) for payload in self.broken if (name := self._place(payload))]
 
-        def draw() -> Mapping[str, Any] | None:
+        def draw() -> Mapping[str, Any]:
             made = self._mixed(rng)
             payload, name = rng.choice(faults)
             if name in payload:
                 made[name] = payload[name]
             else:
                 made.pop(name, None)
-            return made if self.shapes.faults(self.schema, made) == 1 else None
+            return made
 
-        return list(_unlike(draw, self.broken, count)) if faults else []
+        def fits(made: Mapping[str, Any]) -> bool:
+            return self.shapes.faults(self.schema, made) == 1
+
+        return list(_unlike(draw, fits, self.broken, count)) if faults else []
 
     def _mixed(self, rng: random.Random) -> dict[str, Any]:
         """A right payload with some members of another, and one value that none has."""
@@ -100,16 +102,18 @@ def _varied(rng: random.Random, value: Any) -> Any:
 
 
 def _unlike(
-    draw: Callable[[], Mapping[str, Any] | None], given: Sequence[Any], count: int
+    draw: Callable[[], Mapping[str, Any]], fits: Callable[[Mapping[str, Any]], bool], given: Sequence[Any], count: int
 ) -> Iterator[Mapping[str, Any]]:
-    """What is drawn, without what was there before."""
+    """What is drawn and fits, without what was there before; each is looked at once."""
     seen = {_written(payload) for payload in given}
     found = 0
     for _ in range(PATIENCE * count):
         made = draw()
-        if made is None or (text := _written(made)) in seen:
+        if (text := _written(made)) in seen:
             continue
         seen.add(text)
+        if not fits(made):
+            continue
         yield made
         found += 1
         if found == count:

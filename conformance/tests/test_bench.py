@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import sys
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from conformance.contract import load_contract
-from conformance.engine.bench import LATE, Bench
+from conformance.engine.bench import LATE, MOST, Bench
 from conformance.engine.judging_process import JudgingProcess, NobodyError
 from conformance.judge import judge_all
 from conformance.reached import reached
@@ -61,15 +63,40 @@ async def test_it_says_what_is_said_here(bench: Bench, nested: int) -> None:
 
 
 @linux
+async def test_each_processor_judges(bench: Bench) -> None:
+    """Timelines are judged at once, up to a number, and say what they say alone."""
+    timelines = [seen() for _ in range(MOST + 1)]
+    alone = tuple(judge_all(RULES.values(), seen()))
+    for judged, late, _ in await asyncio.gather(*(bench.judged(timeline, RULES) for timeline in timelines)):
+        assert (judged, late) == (alone, "")
+    assert len(bench._processes) == min(MOST, os.cpu_count() or 1)
+
+
+def test_a_timeline_that_is_forgotten_is_gone() -> None:
+    """What was judged leaves nothing that only the search for garbage would find."""
+    timeline = seen()
+    judge_all(RULES.values(), timeline)
+    reached(timeline)
+    here: list[weakref.ref[object]] = [weakref.ref(thing) for thing in (timeline, *timeline.connections)]
+    gc.disable()
+    try:
+        timeline.forget()
+        del timeline
+        assert [ref() for ref in here] == [None] * len(here)
+    finally:
+        gc.enable()
+
+
+@linux
 async def test_a_process_that_dies_is_not_missed(bench: Bench) -> None:
     """What it did not answer is judged here, and so is what comes then."""
     await bench.judged(seen(), RULES)
-    assert bench._process is not None
-    os.kill(bench._process._pid, signal.SIGKILL)
+    (process,) = bench._processes
+    os.kill(process._pid, signal.SIGKILL)
     for _ in range(2):
         judged, late, _ = await bench.judged(seen(), ["casing.upper-case-words"])
         assert (len(judged[0].findings), late) == (1, "")
-    assert bench._process is None
+    assert not bench._processes
 
 
 @linux

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final
 
-RFC3339: Final = (
-    "^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?([Zz]|[+]00:00)$"  # UTC, as REST writes times
+RFC3339: Final = (  # UTC, as REST writes times
+    "^[0-9]{4}-[01][0-9]-[0-3][0-9][Tt][0-2][0-9]:[0-5][0-9]:[0-6][0-9]([.][0-9]+)?([Zz]|[+]00:00)$"
 )
 _RFC3339: Final = re.compile(RFC3339[:-1] + r"\Z")
 _LAST: Final = 253_402_300_799_999

@@ -108,7 +108,7 @@ def parse(text: str) -> Any:
     except (ValueError, RecursionError) as error:
         sentence = str(error) if isinstance(error, _TwiceError) else "The message is not valid JSON"
         raise Malformed(invalid_message(sentence), None) from None
-    if not _shallow(value, _DEEPEST):
+    if text.count("{") + text.count("[") > _DEEPEST and not _shallow(value, _DEEPEST):
         raise Malformed(invalid_message(f"The message is nested deeper than {_DEEPEST} levels"), None)
     return value
 

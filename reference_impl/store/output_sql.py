@@ -67,6 +67,8 @@ class _Statements:
         self.nodes = self.nodes.where(traces.c.user_id == bindparam("user_id"))
         self.nodes = self.nodes.where(traces.c.command_id == bindparam("command_id")).order_by(traces.c.position)
         self.nodes = fixed(self.nodes)
+        this = (reports.c.report_id == bindparam("report_id")) & (reports.c.user_id == bindparam("user_id"))
+        self.report = fixed(select(reports).where(this))
         self.prune = {table: _prune(table) for table in _TABLES}
         self.rows = {
             table: select(table).where(_position(table).in_(bindparam("at", expanding=True))) for table in _TABLES
@@ -156,9 +158,9 @@ class SqlOutputs:
 
     async def report(self, user_id: str, report_id: str) -> Report | None:
         """The user's report."""
-        query = select(reports).where(reports.c.report_id == report_id, reports.c.user_id == user_id)
+        this = {"report_id": report_id, "user_id": user_id}
         async with self._engine.connect() as connection:
-            row = (await connection.execute(query)).mappings().first()
+            row = (await connection.execute(self._do.report, this)).mappings().first()
         return None if row is None else report_of(row)
 
     async def find_reports(self, query: ReportQuery) -> Found:
