@@ -29,8 +29,9 @@ from conformance.rules import all_rules
 from conformance.world.credentials import Keyring
 
 if TYPE_CHECKING:
+    from conformance.connection import Connection
     from conformance.target import Target
-    from conformance.timeline import Connection, Timeline
+    from conformance.timeline import Timeline
 
 LAST = 999_999_999
 """The number of the bare client's last PING on a connection."""

@@ -17,7 +17,8 @@ from conformance.views import RESTART, Loss, losses
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conformance.timeline import Connection, Event, Timeline
+    from conformance.connection import Connection
+    from conformance.timeline import Event, Timeline
 
 TERMINAL = frozenset({"COMPLETED", "FAILED", "CANCELLED"})
 STATUS = "to-dashboard.COMMAND_STATUS"

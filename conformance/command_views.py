@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from conformance.command_orders import Order
-    from conformance.timeline import Connection, Exchange, Frame, Timeline
+    from conformance.connection import Connection
+    from conformance.timeline import Exchange, Frame, Timeline
 
 
 class Reading(NamedTuple):

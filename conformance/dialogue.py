@@ -14,7 +14,8 @@ from conformance.views import is_restarted
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conformance.timeline import Connection, Frame, Timeline
+    from conformance.connection import Connection
+    from conformance.timeline import Frame, Timeline
 
 ANSWER_SECONDS = 2.0
 """After which an answer that did not come is missing (PING-1's bound, the longest of all answers)."""

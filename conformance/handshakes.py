@@ -9,7 +9,8 @@ from conformance.remembered import remembered
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conformance.timeline import Connection, Frame, Timeline
+    from conformance.connection import Connection
+    from conformance.timeline import Frame, Timeline
 
 SNAPSHOT = "to-dashboard.dashboard_connected"
 

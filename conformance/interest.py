@@ -11,7 +11,8 @@ from conformance.dialogue import Said, said_on
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conformance.timeline import Connection, Frame, Timeline
+    from conformance.connection import Connection
+    from conformance.timeline import Frame, Timeline
 
 SUBSCRIBE, UNSUBSCRIBE = "DASHBOARD_SUBSCRIBE", "DASHBOARD_UNSUBSCRIBE"
 

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from conformance.command_life import Task
-    from conformance.timeline import Connection, Timeline
+    from conformance.connection import Connection
+    from conformance.timeline import Timeline
     from conformance.views import Loss
 
 OK = 200

@@ -19,7 +19,8 @@ from conformance.views import causes, connections_of, deletions, items_of, narro
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conformance.timeline import Connection, Event, Exchange, Frame, Timeline
+    from conformance.connection import Connection
+    from conformance.timeline import Event, Exchange, Frame, Timeline
     from conformance.views import Item
 
 MILLISECOND = 0.0011

@@ -16,9 +16,10 @@ from conformance.timeline import MISSING, VALID
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from conformance.connection import Connection
     from conformance.contract import Contract, Operation
     from conformance.contract.shapes import Shapes
-    from conformance.timeline import Connection, Exchange, Timeline
+    from conformance.timeline import Exchange, Timeline
 
 TOO_MANY = 429
 MOST = 20

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from conformance.timeline import Connection, Timeline
+    from conformance.connection import Connection
+    from conformance.timeline import Timeline
 
 T = TypeVar("T")
 On = TypeVar("On", "Timeline", "Connection")

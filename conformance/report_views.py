@@ -13,7 +13,8 @@ from conformance.stream_views import own_names
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from conformance.timeline import Connection, Exchange, Frame, Timeline
+    from conformance.connection import Connection
+    from conformance.timeline import Exchange, Frame, Timeline
 
 OK = 200
 

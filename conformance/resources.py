@@ -12,7 +12,8 @@ from conformance.views import OK, connections_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from conformance.timeline import Connection, Event, Exchange, Timeline
+    from conformance.connection import Connection
+    from conformance.timeline import Event, Exchange, Timeline
 
 KINDS = ("agents", "commands", "presets", "reports", "constraints")
 CREATED = 201

@@ -14,7 +14,8 @@ from conformance.views import OK, causes
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conformance.timeline import Connection, Exchange, Timeline
+    from conformance.connection import Connection
+    from conformance.timeline import Exchange, Timeline
 
 TOO_MANY = 429
 MIB = 1_048_576

@@ -12,7 +12,8 @@ from conformance.views import OK, RESTART
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conformance.timeline import Connection, Exchange, Note, Timeline
+    from conformance.connection import Connection
+    from conformance.timeline import Exchange, Note, Timeline
 
 IDLE = ("DASHBOARD_INIT", "PING", "PONG")
 """Messages that change nothing that is kept."""

@@ -16,7 +16,8 @@ from conformance.timeline import VALID
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from conformance.timeline import Connection, Frame, Timeline
+    from conformance.connection import Connection
+    from conformance.timeline import Frame, Timeline
 
 WITHIN: Final = 1.0
 """Seconds in which a dashboard must have been told (x-conformance, agent.terminal-output and agent.trace-event)."""

@@ -12,7 +12,8 @@ from conformance.timeline import Exchange
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conformance.timeline import Closed, Connection, Event, Frame, Timeline
+    from conformance.connection import Connection
+    from conformance.timeline import Closed, Event, Frame, Timeline
 
 OK = 200
 REFUSED = 4

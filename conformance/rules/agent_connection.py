@@ -14,8 +14,9 @@ from conformance.rules.socket_errors import traces_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from conformance.connection import Connection
     from conformance.scene import Scene
-    from conformance.timeline import Connection, Timeline
+    from conformance.timeline import Timeline
     from conformance.world.world import World
 
 NOT_FOUND = 404

@@ -12,8 +12,9 @@ from conformance.views import losses, reads, watchers
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from conformance.connection import Connection
     from conformance.scene import Scene
-    from conformance.timeline import Connection, Frame, Timeline
+    from conformance.timeline import Frame, Timeline
     from conformance.world.world import World
 
 SCHEMA = "messages/from-agent/AGENT_ERROR.json"

@@ -13,9 +13,10 @@ from conformance.views import OK, deletions, reads
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from conformance.connection import Connection
     from conformance.explain import State
     from conformance.scene import Scene
-    from conformance.timeline import Connection, Timeline
+    from conformance.timeline import Timeline
     from conformance.world.world import World
 
 REFUSED = 4

@@ -11,8 +11,9 @@ from conformance.views import connections_of, reads, snapshot_items
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from conformance.connection import Connection
     from conformance.scene import Scene
-    from conformance.timeline import Connection, Event, Frame, Timeline
+    from conformance.timeline import Event, Frame, Timeline
     from conformance.world.world import World
 
 REPLACED = 4008

@@ -11,8 +11,9 @@ from conformance.views import Item, rest_agents
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from conformance.connection import Connection
     from conformance.scene import Scene
-    from conformance.timeline import Connection, Timeline
+    from conformance.timeline import Timeline
     from conformance.world.world import World
 
 DATABASE_NAMES = ("id", "type", "last_ping", "metadata", "user_id")

@@ -12,8 +12,9 @@ from conformance.views import Item, deletions, reads
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from conformance.connection import Connection
     from conformance.scene import Scene
-    from conformance.timeline import Connection, Frame, Timeline
+    from conformance.timeline import Frame, Timeline
     from conformance.world.world import World
 
 WITHIN = 1.0

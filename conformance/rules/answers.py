@@ -12,8 +12,9 @@ from conformance.timeline import VALID
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from conformance.connection import Connection
     from conformance.scene import Scene
-    from conformance.timeline import Connection, Timeline
+    from conformance.timeline import Timeline
     from conformance.world.link import Link
     from conformance.world.world import World
 

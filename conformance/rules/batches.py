@@ -15,8 +15,9 @@ from conformance.views import narrowed
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from conformance.connection import Connection
     from conformance.scene import Scene, Socket
-    from conformance.timeline import Connection, Frame, Timeline
+    from conformance.timeline import Frame, Timeline
     from conformance.world.world import World
 
 OWN = frozenset({"timestamp", "serverTime"})

@@ -12,8 +12,9 @@ from conformance.views import is_restarted
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from conformance.connection import Connection
     from conformance.scene import Scene
-    from conformance.timeline import Connection, Event, Timeline
+    from conformance.timeline import Event, Timeline
     from conformance.world.world import World
 
 HOSTILE = "hostile"

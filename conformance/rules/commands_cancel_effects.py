@@ -21,8 +21,9 @@ from conformance.rules.commands_status import announced, told_in_time
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from conformance.connection import Connection
     from conformance.scene import Scene
-    from conformance.timeline import Connection, Event, Frame, Timeline
+    from conformance.timeline import Event, Frame, Timeline
     from conformance.world.world import World
 
 

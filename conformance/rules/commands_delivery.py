@@ -15,8 +15,9 @@ from conformance.rule import Finding, Rule
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from conformance.connection import Connection
     from conformance.scene import Scene
-    from conformance.timeline import Connection, Frame, Timeline
+    from conformance.timeline import Frame, Timeline
     from conformance.world.world import World
 
 SOON = 3.0

@@ -16,8 +16,9 @@ from conformance.views import watchers
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from conformance.connection import Connection
     from conformance.scene import Scene
-    from conformance.timeline import Connection, Exchange, Timeline
+    from conformance.timeline import Exchange, Timeline
     from conformance.world.world import World
 
 SOON = 3.0

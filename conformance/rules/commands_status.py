@@ -16,8 +16,9 @@ from conformance.views import losses, watchers
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from conformance.connection import Connection
     from conformance.scene import Scene
-    from conformance.timeline import Connection, Event, Frame, Timeline
+    from conformance.timeline import Event, Frame, Timeline
     from conformance.world.world import World
 
 WITHIN = 1.0

@@ -17,8 +17,9 @@ from conformance.views import losses, watchers
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from conformance.connection import Connection
     from conformance.scene import Scene
-    from conformance.timeline import Connection, Frame, Timeline
+    from conformance.timeline import Frame, Timeline
     from conformance.world.world import World
 
 LIMIT: dict[str, Any] = {"executionConstraints": {"timeLimitMs": 700}}

@@ -10,8 +10,9 @@ from conformance.views import watchers
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from conformance.connection import Connection
     from conformance.scene import Scene
-    from conformance.timeline import Connection, Exchange, Frame, Timeline
+    from conformance.timeline import Exchange, Frame, Timeline
     from conformance.world.world import World
 
 

@@ -10,8 +10,9 @@ from conformance.rule import Finding, Rule
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from conformance.connection import Connection
     from conformance.scene import Scene
-    from conformance.timeline import Connection, Timeline
+    from conformance.timeline import Timeline
     from conformance.world.world import World
 
 NOT_THERE = frozenset({400, 404, 405, 410, 426, 501})

@@ -14,8 +14,9 @@ from conformance.views import Heartbeat, Item, heartbeats, is_cut_short, life_en
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from conformance.connection import Connection
     from conformance.scene import Scene
-    from conformance.timeline import Connection, Timeline
+    from conformance.timeline import Timeline
     from conformance.world.world import World
 
 SCHEMA = "messages/from-agent/AGENT_HEARTBEAT.json"

@@ -22,8 +22,9 @@ from conformance.views import items_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from conformance.connection import Connection
     from conformance.scene import Scene
-    from conformance.timeline import Connection, Frame, Timeline
+    from conformance.timeline import Frame, Timeline
     from conformance.world.actors import Agent
     from conformance.world.user import User
     from conformance.world.world import World

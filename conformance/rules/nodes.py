@@ -18,9 +18,10 @@ from conformance.timeline import Exchange, Frame
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from conformance.connection import Connection
     from conformance.moments import Moment
     from conformance.scene import Scene, Socket
-    from conformance.timeline import Connection, Event, Timeline
+    from conformance.timeline import Event, Timeline
     from conformance.world.user import User
     from conformance.world.world import World
 

@@ -10,8 +10,9 @@ from conformance.rule import Finding, Rule
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from conformance.connection import Connection
     from conformance.scene import Scene, Socket
-    from conformance.timeline import Connection, Frame, Timeline
+    from conformance.timeline import Frame, Timeline
     from conformance.world.world import World
 
 EXCUSED_CODES = frozenset(["RATE_LIMIT", "AUTH_TIMEOUT", "UNAUTHORIZED", "TOKEN_EXPIRED"])

@@ -12,8 +12,9 @@ from conformance.views import Loss, life_ends, live_words, losses, reads, watche
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from conformance.connection import Connection
     from conformance.scene import Scene
-    from conformance.timeline import Connection, Event, Timeline
+    from conformance.timeline import Event, Timeline
     from conformance.world.world import World
 
 WITHIN = 1.0

@@ -12,8 +12,9 @@ from conformance.timeline import VALID
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from conformance.connection import Connection
     from conformance.scene import Scene
-    from conformance.timeline import Connection, Timeline
+    from conformance.timeline import Timeline
     from conformance.world.world import World
 
 BAD = frozenset(

@@ -11,8 +11,9 @@ from conformance.timeline import Closed, Frame
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from conformance.connection import Connection
     from conformance.scene import Scene
-    from conformance.timeline import Connection, Timeline
+    from conformance.timeline import Timeline
     from conformance.world.world import World
 
 Occasion = tuple["Connection", "Frame | Closed"]

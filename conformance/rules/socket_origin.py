@@ -9,8 +9,9 @@ from conformance.rule import Finding, Rule
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from conformance.connection import Connection
     from conformance.scene import Scene
-    from conformance.timeline import Connection, Timeline
+    from conformance.timeline import Timeline
     from conformance.world.world import World
 
 FOREIGN_PAGE = "good, from a foreign page"

@@ -11,8 +11,9 @@ from conformance.views import Heartbeat, Item, heartbeats, is_flood, statuses, w
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from conformance.connection import Connection
     from conformance.scene import Scene
-    from conformance.timeline import Connection, Frame, Timeline
+    from conformance.timeline import Frame, Timeline
     from conformance.world.world import World
 
 STATUS = "to-dashboard.AGENT_STATUS"

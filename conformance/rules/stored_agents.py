@@ -13,8 +13,9 @@ from conformance.views import heartbeats
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from conformance.connection import Connection
     from conformance.scene import Scene
-    from conformance.timeline import Connection, Note, Timeline
+    from conformance.timeline import Note, Timeline
     from conformance.views import Heartbeat
     from conformance.world.world import World
 

@@ -20,8 +20,9 @@ from conformance.stream_views import commands, outputs, own_names, shown
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from conformance.connection import Connection
     from conformance.scene import Scene, Socket
-    from conformance.timeline import Connection, Event, Timeline
+    from conformance.timeline import Event, Timeline
     from conformance.world.actors import Agent
     from conformance.world.world import World
 

@@ -22,9 +22,10 @@ from conformance.stream_views import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from conformance.connection import Connection
     from conformance.history_views import History
     from conformance.scene import Scene, Socket
-    from conformance.timeline import Connection, Frame, Timeline
+    from conformance.timeline import Frame, Timeline
     from conformance.world.world import World
 
 

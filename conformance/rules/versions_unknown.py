@@ -11,8 +11,9 @@ from conformance.timeline import VALID
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from conformance.connection import Connection
     from conformance.scene import Scene
-    from conformance.timeline import Connection, Exchange, Timeline
+    from conformance.timeline import Exchange, Timeline
     from conformance.world.world import World
 
 BAD, REFUSED_HANDSHAKE = 400, range(400, 500)
