@@ -198,8 +198,8 @@ class Facts:
 
     @property
     def failed(self) -> list[ClauseResult]:
-        """Failed clauses that count."""
-        return self.result.of("failed", counting=True)
+        """Failed clauses that count, those of the alignment plan first: the others often follow from them."""
+        return sorted(self.result.of("failed", counting=True), key=lambda one: not one.clause.core)
 
     @property
     def beyond(self) -> list[ClauseResult]:

@@ -22,7 +22,7 @@ from conformance.redact import Redactor
 from conformance.report import WRITERS, ReportError, parse_report, pretty, write_report
 from conformance.report.terminal import Terminal
 from conformance.rule import Provocation, Rule
-from conformance.rules import all_rules, disconnect
+from conformance.rules import all_rules, disconnect, rest_auth_first
 from conformance.saved import save_failures
 from conformance.scene import Scene
 from conformance.target import Target
@@ -202,6 +202,19 @@ def test_terminal_shows_one_cause_once() -> None:
     shown = printed(result(replace(event, judgements=judgements)))
     assert shown.count("expected  one AGENT_DISCONNECT") == 1
     assert "(see DIS-1)" in shown
+
+
+def test_what_the_plan_is_about_comes_first() -> None:
+    """At the full level too: what else is broken often follows from it."""
+    one = result(
+        finished("auth", rest_auth_first.without_challenge),
+        finished("disconnect/agent-leaves", disconnect.never),
+        level="full",
+    )
+    heads = re.findall(r"^[A-Z]+-[0-9]+  MUST.*$", printed(one), re.MULTILINE)
+    is_core = ["[core]" in head for head in heads]
+    assert is_core == sorted(is_core, reverse=True)
+    assert len(set(is_core)) > 1
 
 
 def test_saving_names_the_replay(tmp_path: Path) -> None:
