@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -69,11 +71,14 @@ class Shrinker:
                 best = played
             return found
 
-        from conformance.sequences.shrink import AT_ONCE, TRIES, shrink  # noqa: PLC0415 - only where something broke
+        from conformance.sequences.shrink import AT_ONCE, TRIES, shrink, tries_for  # noqa: PLC0415 - seldom needed
 
         at_once = AT_ONCE if self.bears_company(provocation_of(first.script, "")) else 1
+        end = time.monotonic() + seconds
         for _ in range(TRIES):
-            if await fails(first.script):
-                await shrink(dict(first.script), fails, seconds=seconds, at_once=at_once)
+            shown = await asyncio.gather(*(fails(first.script) for _ in range(at_once)))
+            if any(shown):
+                left, tries = end - time.monotonic(), tries_for(sum(shown) / len(shown))
+                await shrink(dict(first.script), fails, seconds=left, tries=tries, at_once=at_once)
                 break
         return best  # what does not show again is told as it was seen

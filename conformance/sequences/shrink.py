@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import math
 import time
 from dataclasses import dataclass, field
 from functools import partial
@@ -29,7 +30,17 @@ T = TypeVar("T")
 AT_ONCE = 12
 TRIES = 3
 """How often an edit is played that did not break anything, once what shows each time has been taken out."""
+MOST_TRIES = 6
+MISSED = 0.05
+"""How seldom what still breaks something may be taken for what does not."""
 SECONDS = 30.0
+
+
+def tries_for(share: float) -> int:
+    """How often an edit is to be played, where the whole script shows its breach in such a share of its plays."""
+    if share >= 1:
+        return TRIES
+    return min(MOST_TRIES, max(TRIES, math.ceil(math.log(MISSED) / math.log(1 - share))))
 
 
 async def shrink(
