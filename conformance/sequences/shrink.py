@@ -13,7 +13,7 @@ import math
 import time
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import count, islice
+from itertools import combinations, count, islice
 from typing import TYPE_CHECKING, TypeVar
 
 from conformance.sequences.script import each_step
@@ -30,6 +30,8 @@ T = TypeVar("T")
 AT_ONCE = 12
 TRIES = 3
 """How often an edit is played that did not break anything, once what shows each time has been taken out."""
+FEW = 14
+"""Steps of a script of which two are taken out at a time."""
 MOST_TRIES = 6
 MISSED = 0.05
 """How seldom what still breaks something may be taken for what does not."""
@@ -102,6 +104,8 @@ async def _fewer(script: Script, trial: _Trial) -> Script:
             script = await _all_that_can(script, outs, _without, trial)
         elif turns := await trial.good(_in_turn(script), _itself):
             script = turns[0]
+        elif trial.tries > 1 and (pairs := await trial.good(_pairs(script), partial(_without, script))):
+            script = _without(script, pairs[0])
         else:
             break
     return script
@@ -148,6 +152,13 @@ def _outs(script: Script) -> Iterator[frozenset[int]]:
         for start in range(len(steps) - size, -1, -size):
             yield frozenset(range(start, start + size))
         size //= 2
+
+
+def _pairs(script: Script) -> Iterator[frozenset[int]]:
+    """Two steps to take out of a script of few: one may be there for the other, or both for the time they take."""
+    steps = range(size(script))
+    if len(steps) <= FEW:
+        yield from map(frozenset, combinations(reversed(steps), 2))
 
 
 def _without(script: Script, out: frozenset[int]) -> Script:
