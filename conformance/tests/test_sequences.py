@@ -10,13 +10,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from conformance.contract import load_contract
+from conformance.engine.shrinking import Played, Shrinker
+from conformance.judge import judge_all
+from conformance.rules import all_rules, disconnect
+from conformance.scene import Scene
 from conformance.sequences.cases import kept, provocation_of
 from conformance.sequences.draw import scripts
 from conformance.sequences.model import Cast, Model, Move
 from conformance.sequences.script import ScriptError, each_step, first_error, read_script
-from conformance.sequences.shrink import shrink, size
+from conformance.sequences.shrink import AT_ONCE, shrink, size, tries_for
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 CONTRACT = load_contract()
@@ -122,6 +127,49 @@ async def test_a_failure_that_comes_and_goes_is_shrunk_too() -> None:
 
     smallest = await shrink(script(step("agent.ping"), step("race"), step("agent.ping")), fails)
     assert [s["cause"] for s in smallest["steps"]] == ["race"]
+
+
+async def test_of_few_steps_two_are_taken_out_at_a_time() -> None:
+    """What is there for one another goes together."""
+    whole = script(step("opens"), step("breaks"), step("closes"))
+
+    async def fails(candidate: dict[str, Any]) -> bool:
+        causes = {s["cause"] for s in each_step(candidate)}
+        return "breaks" in causes and len(causes & {"opens", "closes"}) != 1
+
+    smallest = await shrink(whole, fails)
+    assert [s["cause"] for s in smallest["steps"]] == ["breaks"]
+
+
+@pytest.mark.parametrize(("share", "tries"), [(1.0, 3), (0.75, 3), (0.5, 5), (0.45, 6), (0.05, 6)])
+def test_the_share_of_plays_that_show_a_breach_says_how_often_an_edit_is_tried(share: float, tries: int) -> None:
+    """So that one of twenty edits at most is given up for nothing, within bounds."""
+    assert tries_for(share) == tries
+
+
+async def test_a_race_is_looked_for_in_many_plays_at_once() -> None:
+    """One that shows in the last of all plays is shrunk still; what bears no company is played one by one."""
+    scene = Scene(CONTRACT)
+    disconnect.never(scene)
+    timeline = scene.timeline()
+    judgements = tuple(judge_all(all_rules().values(), timeline))
+    whole = script(step("race"), step("agent.ping"))
+
+    async def plays(at_once: int) -> int:
+        played: list[str] = []
+
+        async def play(candidate: Mapping[str, Any], _case: str) -> Played:
+            played.append(json.dumps(candidate))
+            shows = len(played) >= at_once and any(s["cause"] == "race" for s in each_step(candidate))
+            return Played(candidate, timeline, judgements if shows else ())
+
+        shrinker = Shrinker(play, lambda _: True, lambda _: at_once > 1)
+        best = await shrinker.smallest(Played(whole, timeline, judgements), 30.0)
+        assert [s["cause"] for s in best.script["steps"]] == ["race"]
+        return played.count(json.dumps(whole))
+
+    assert await plays(AT_ONCE) == AT_ONCE
+    assert await plays(1) == 1
 
 
 def test_what_stops_everything_needs_permission_and_the_user_alone() -> None:
