@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from conformance.target import Target
 
 AT_ONCE = 16
-SHRINKING = 30.0
+SHRINKING = 40.0
 """Seconds that shrinking one failure may take."""
 TELLING = 8.0
 """Seconds at the end of a run in which nothing is shrunk any more: one more play may take that long."""

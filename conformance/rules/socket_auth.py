@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from conformance.dialogue import keeps_shape
 from conformance.handshakes import in_time
 from conformance.rule import Finding, Rule, provocation
 from conformance.timeline import VALID
@@ -87,8 +88,9 @@ def good_tokens(t: Timeline) -> Iterator[Connection]:
 
 
 def _thrown_out(c: Connection, t: Timeline) -> bool:
-    """Whether a socket that said in time what it is was closed; one that may have been late is closed likewise."""
-    return in_time(c, t) and c.closed is not None and c.closed.by == "backend" and c.closed.code in CODES
+    """Whether a socket that said well and in time what it is was closed; others are closed likewise (WSA-3)."""
+    is_said = c.init is not None and keeps_shape(t, c, c.init) and in_time(c, t)
+    return is_said and c.closed is not None and c.closed.by == "backend" and c.closed.code in CODES
 
 
 def let_in(c: Connection, t: Timeline) -> Iterator[Finding]:
@@ -154,6 +156,17 @@ def both_served(s: Scene) -> None:
 def another_said_too_late_what_it_is(s: Scene) -> None:
     both_served(s)
     s.says_too_late_what_it_is()
+
+
+def another_never_said_well_what_it_is(s: Scene) -> None:
+    both_served(s)
+    socket = s.socket("agent")
+    hello = socket.sends("AGENT_CONNECT", {"agentType": "CLAUDE"})
+    socket.gets(
+        "ERROR", {"code": "INVALID_MESSAGE", "message": "No", "recoverable": True, "originalMessageId": hello.id}
+    )
+    s.wait(10.5)
+    socket.closes(by="backend", code=4001)
 
 
 def header_refused(s: Scene) -> None:
@@ -244,7 +257,7 @@ RULES = (
         judges="A socket with a good token, in the header or in the query, is opened and served.",
         when=good_tokens,
         check=let_in,
-        good=(both_served, another_said_too_late_what_it_is),
+        good=(both_served, another_said_too_late_what_it_is, another_never_said_well_what_it_is),
         bad=(header_refused, thrown_out),
         cases=(good_token_in_query_and_header,),
     ),
