@@ -38,9 +38,8 @@ EVENTS = 500
 """Events that are handed over in one go: whatever else this process does goes on in between."""
 NICE = 10
 """How much it gives way: nobody waits for a judgement, and all wait for a backend that shares the machine with it."""
-SOME, EACH = 50_000, (10, 10)
-"""After how many new things garbage is looked for among them, and each how many times among older ones: a timeline
-leaves next to none, but rules may."""
+GARBAGE = (50_000, 10, 10)
+"""When it is looked for: a timeline leaves next to none, but rules may."""
 MOMENT = struct.Struct("d")
 
 
@@ -131,7 +130,7 @@ class _Judge:
     def work(self) -> None:
         """Answers until nobody asks any more."""
         gc.freeze()  # what the tester holds is never looked through for garbage
-        gc.set_threshold(SOME, *EACH)
+        gc.set_threshold(*GARBAGE)
         with suppress(EOFError, OSError):
             while True:
                 self._line.send_bytes(pickle.dumps(self._answer(), 5))

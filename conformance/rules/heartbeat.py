@@ -1,14 +1,12 @@
-"""Heartbeats: answered (HB-1), kept (HB-2), refused when out of range (HB-3), in the agent's own units (UNIT-2)."""
+"""Heartbeats: answered (HB-1), kept (HB-2), and refused when out of range (HB-3)."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from itertools import product
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from conformance import reading
 from conformance.rule import Finding, Rule
-from conformance.timeline import Frame
 from conformance.views import Heartbeat, Item, heartbeats, is_cut_short, life_ends, reads, statuses
 
 if TYPE_CHECKING:
@@ -16,14 +14,13 @@ if TYPE_CHECKING:
 
     from conformance.connection import Connection
     from conformance.scene import Scene
-    from conformance.timeline import Timeline
+    from conformance.timeline import Frame, Timeline
     from conformance.world.world import World
 
 SCHEMA = "messages/from-agent/AGENT_HEARTBEAT.json"
 NAMES = ("commandsProcessed", "uptime", "memoryUsage", "cpuUsage")
 NUMBERS = ((1, 77, 641.25, 7.5), (0, 0, 0, 0), (3_000_000_000, 86400.5, 131072.25, 7.523), (2, 154, 642.25, 100))
 """Ordinary numbers, zeros (falsy in many languages), and some that do not fit into small or whole ones."""
-FACTORS = (1000, 1024, 1024 * 1024, 60)
 
 
 class Beat(NamedTuple):
@@ -163,6 +160,11 @@ def invalid_beats(t: Timeline) -> Iterator[Beat]:
     return _beats(t, valid=False)
 
 
+def told(t: Timeline, agent: Connection) -> Iterator[Item]:
+    """What events say of an agent."""
+    return (i for i in statuses(t) if i.agent_id == agent.agent_id)
+
+
 def refused(beat: Beat, t: Timeline) -> Iterator[Finding]:
     """By ERROR INVALID_MESSAGE, and nothing of it is ever shown."""
     expected = "ERROR INVALID_MESSAGE"
@@ -174,7 +176,7 @@ def refused(beat: Beat, t: Timeline) -> Iterator[Finding]:
     wrong = reading.reported(beat.sent.payload.get("healthMetrics"))
     if any(b.agent_id == beat.agent.agent_id and reading.same_metrics(b.metrics, wrong) for b in heartbeats(t)):
         return  # a right heartbeat said the same: whose numbers are shown cannot be told
-    for item in (*reads(t, beat.agent), *_told(t, beat.agent)):
+    for item in (*reads(t, beat.agent), *told(t, beat.agent)):
         metrics = reading.metrics(item.value)
         if item.where.seq > beat.sent.seq and reading.same_metrics(metrics, wrong):
             yield Finding(
@@ -185,39 +187,6 @@ def refused(beat: Beat, t: Timeline) -> Iterator[Finding]:
                 metrics,
                 (beat.sent,),
             )
-
-
-def _told(t: Timeline, agent: Connection) -> Iterator[Item]:
-    return (i for i in statuses(t) if i.agent_id == agent.agent_id)
-
-
-def shown_numbers(t: Timeline) -> Iterator[tuple[Item, Connection]]:
-    """Every place that shows metrics of an agent of ours after an accepted heartbeat."""
-    for agent in {a.agent_id: a for a in t.agents}.values():
-        for item in (*reads(t, agent), *_told(t, agent)):
-            if isinstance(reading.metrics(item.value), dict) and _sent_before(t, agent, item):
-                yield item, agent
-
-
-def _sent_before(t: Timeline, agent: Connection, item: Item) -> list[dict[str, Any]]:
-    return [b.metrics for b in heartbeats(t) if b.agent_id == agent.agent_id and b.sent.seq < item.where.seq]
-
-
-def same_units(occasion: tuple[Item, Connection], t: Timeline) -> Iterator[Finding]:
-    """No number is one that was sent, times or divided by what tells two units apart."""
-    item, agent = occasion
-    sent, shown = _sent_before(t, agent, item), reading.metrics(item.value)
-    for name in ("uptime", "memoryUsage", "cpuUsage"):
-        told = {value for s in sent if isinstance(value := s.get(name), int | float)}
-        value = shown.get(name)
-        if not isinstance(value, int | float) or value in told:
-            continue
-        kept = "metrics" if isinstance(item.where, Frame) else "last_metrics"
-        for right, factor in product(sorted(told), FACTORS):
-            if right and value in (right * factor, right / factor):
-                says = f"{name} is shown in another unit than the agent sent: by a factor of {factor}"
-                yield Finding(says, item.where, f"{item.pointer}/{kept}/{name}", str(right), value)
-                break
 
 
 def followed(s: Scene) -> None:
@@ -320,11 +289,6 @@ def stores_garbage(s: Scene) -> None:
     s.shows(s.row("a1", last_metrics=s.metrics | {"cpuUsage": 101}))
 
 
-def milliseconds(s: Scene) -> None:
-    s.agent("a1").heartbeats()
-    s.shows(s.row("a1", last_metrics=s.metrics | {"uptime": 60000}))
-
-
 async def beats_and_reads(world: World) -> None:
     """An agent sends heartbeats with all sorts of numbers; after each one REST is read until it follows."""
     user = world.user()
@@ -406,15 +370,5 @@ RULES = (
         good=(refuses,),
         bad=(accepts_garbage, stores_garbage),
         cases=(out_of_range,),
-    ),
-    Rule(
-        id="heartbeat.units-kept",
-        clauses=("UNIT-2",),
-        judges="No metric is shown in another unit than the agent sent it in.",
-        when=shown_numbers,
-        check=same_units,
-        good=(followed,),
-        bad=(milliseconds,),
-        cases=(beats_and_reads,),
     ),
 )
