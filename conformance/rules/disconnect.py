@@ -24,18 +24,17 @@ Occasion = tuple["Loss", "Connection"]
 
 def when(t: Timeline) -> Iterator[Occasion]:
     """Each loss of an agent, for each dashboard that watched long enough to be told or that was told."""
-    within = t.contract.within("agent.lost", "to-dashboard.AGENT_DISCONNECT")
     for loss in losses(t):
         for dashboard in watchers(t, loss.agent.user, loss.closed):
             told = announcements(loss, dashboard, t)
-            if told or min(dashboard.until, loss.back_at) >= t.bound(loss.closed.at, within):
+            if told or min(dashboard.until, loss.back_at) >= t.bound(loss.closed.at, _within(t)):
                 yield loss, dashboard
 
 
 def check(occasion: Occasion, t: Timeline) -> Iterator[Finding]:
     """Exactly one, within a second, and in shape."""
     loss, dashboard = occasion
-    within = t.contract.within("agent.lost", "to-dashboard.AGENT_DISCONNECT")
+    within = _within(t)
     told = announcements(loss, dashboard, t)
     expected = f"one AGENT_DISCONNECT within {within:g} s"
     evidence = (loss.agent.opened, loss.closed)
@@ -54,14 +53,22 @@ def check(occasion: Occasion, t: Timeline) -> Iterator[Finding]:
         yield Finding(says, first, "/payload" + v.pointer, v.expected, v.got, evidence)
 
 
+def _within(t: Timeline) -> float:
+    return t.contract.within("agent.lost", "to-dashboard.AGENT_DISCONNECT")
+
+
 def _deletions_meanwhile(loss: Loss, t: Timeline) -> int:
     """How many deletions were under way while the loss was to be announced: each is announced anew (DIS-4)."""
     return sum(e.ended > loss.closed.at and e.at < loss.back_at for e in deletions(t, loss.agent_id))
 
 
 def announcements(loss: Loss, dashboard: Connection, t: Timeline) -> list[Frame]:
-    """What a dashboard was told of this loss, up to the agent's return or until its deletion was answered."""
-    end = min([loss.back_at, *(e.ended for e in deletions(t, loss.agent_id) if e.ended > loss.closed.at)])
+    """What a dashboard was told of this loss, up to the agent's return or a deletion asked for once it was due.
+
+    A deletion before that is told in the same way: which of the two a dashboard was told first, nobody knows.
+    """
+    due = t.bound(loss.closed.at, _within(t))
+    end = min([loss.back_at, *(e.ended for e in deletions(t, loss.agent_id) if e.at > due)])
     return [f for f in dashboard.about(loss.agent_id, "AGENT_DISCONNECT", after=_last_word(loss)) if f.at <= end]
 
 
@@ -105,6 +112,24 @@ def deleted_after(s: Scene) -> None:
     dashboard, agent = s.dashboard(), s.agent("a1")
     agent.closes()
     dashboard.told_gone("a1")
+    s.rest("DELETE", "/agents/a1", 204)
+    dashboard.told_gone("a1", reason="deleted")
+    s.wait(2)
+
+
+def told_after_its_deletion_was_answered(s: Scene) -> None:
+    dashboard, agent = s.dashboard(), s.agent("a1")
+    agent.closes(by="fault", code=None)
+    s.rest("DELETE", "/agents/a1", 204)
+    dashboard.told_gone("a1", reason="connection lost")
+    dashboard.told_gone("a1", reason="deleted")
+    s.wait(2)
+
+
+def told_when_it_was_deleted_long_after(s: Scene) -> None:
+    dashboard, agent = s.dashboard(), s.agent("a1")
+    agent.closes()
+    s.wait(2)
     s.rest("DELETE", "/agents/a1", 204)
     dashboard.told_gone("a1", reason="deleted")
     s.wait(2)
@@ -190,7 +215,13 @@ RULE = Rule(
     judges="Each end of an agent's socket is followed by exactly one AGENT_DISCONNECT, in time and in shape.",
     when=when,
     check=check,
-    good=(announced, announced_with_offline_status, given_up_while_it_speaks_on, deleted_after),
-    bad=(never, twice, late, without_timestamp),
+    good=(
+        announced,
+        announced_with_offline_status,
+        given_up_while_it_speaks_on,
+        deleted_after,
+        told_after_its_deletion_was_answered,
+    ),
+    bad=(never, twice, late, without_timestamp, told_when_it_was_deleted_long_after),
     cases=(agent_leaves, agent_leaves_returns_and_leaves, agent_crashes),
 )

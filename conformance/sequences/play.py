@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from conformance.world.world import World
 
 DELIVERY_SECONDS = 0.5
+EVENT_SECONDS = 1.0
+"""x-conformance: within it comes every event of what happened, but for what has to be noticed first."""
 FROM_AGENT = ("COMMAND_ACK", "COMMAND_COMPLETE")
 CREATED = 201
 OPEN = {"QUEUED", "EXECUTING"}
@@ -238,18 +240,22 @@ class _Stage:
     async def look(self) -> None:
         """Waits until nothing more can come, then looks at everything through every channel.
 
-        An agent's heartbeat is one of them, the last: what it brings to light may hide what the others show.
+        An agent's heartbeat is one of them, the last: what it brings to light may hide what the others show. It is not
+        over before every event is late that has not come: what is missing is not known to be until then.
         """
+        acted = self._world.recorder.now
         await self._world.quiet()
         users = {self._world.user(number) for number in self._users.values()}
         await asyncio.gather(self._read(), *(user.rest.all_agents() for user in users), *(u.dashboard() for u in users))
         await self._wait_for_deliveries()
         await self._world.quiet()
-        there = [agent for name, agent in self._agents.items() if (link := self._links.get(name)) and link.is_there]
+        there = [agent for name, agent in self._agents.items() if (link := self._links.get(name)) and link.is_open]
         if there:
             await asyncio.gather(*(agent.say_heartbeat() for agent in there))
+            acted = self._world.recorder.now
             await self._world.quiet()
             await asyncio.gather(*(user.rest.all_agents() for user in users))
+        await self._world.outlast(acted + EVENT_SECONDS)
 
     async def _wait_for_deliveries(self) -> None:
         """Waits for what an agent that is there should get now: at once on a right backend, in vain on a wrong one."""

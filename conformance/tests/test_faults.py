@@ -17,7 +17,7 @@ from conformance.sequences.cases import drawn, provocation_of
 from conformance.sequences.draw import scripts
 from conformance.sequences.faults import KILLED, LATE, OF_SOCKETS, RESTARTED, is_faulty
 from conformance.sequences.model import Cast, Model, Move
-from conformance.sequences.play import play
+from conformance.sequences.play import EVENT_SECONDS, play
 from conformance.sequences.script import each_step, first_error
 from conformance.target import Target
 from conformance.tests.backends.launch import backend
@@ -169,6 +169,24 @@ async def test_a_message_is_repeated_byte_for_byte_on_another_connection() -> No
         assert first["id"] != same["id"]
         assert first["payload"] == same["payload"]
         assert other == first
+
+
+async def test_a_play_lasts_until_what_has_not_come_is_late() -> None:
+    """What is missing of the last step is found only then: nothing that comes later shows that it was passed over."""
+    async with world_of() as (_, world):
+        await play(world, script(connects()))
+        t: Timeline = world.timeline()
+        last = next(e for e in t.events if isinstance(e, Frame) and e.type == "AGENT_HEARTBEAT")
+        assert t.end > t.bound(last.at, EVENT_SECONDS)
+
+
+async def test_an_agent_whose_line_is_half_open_says_no_heartbeat_at_the_end() -> None:
+    """It would never leave this machine, and nobody could answer it."""
+    half = {"actor": "agent-1", "cause": "fault.half-open", "do": "half-open"}
+    async with world_of() as (_, world):
+        await play(world, script(connects(), half))
+        t: Timeline = world.timeline()
+        assert "AGENT_HEARTBEAT" not in {e.type for e in t.events if isinstance(e, Frame)}
 
 
 async def test_what_is_late_comes_on_the_connection_that_was_replaced() -> None:

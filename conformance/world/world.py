@@ -30,6 +30,8 @@ TICK, PAUSE = 0.005, 0.01
 """How often pauses of the tester are looked for, and from how many seconds on they are noted."""
 GONE_SECONDS = 5.0
 """Within which every socket to a restarted backend has ended."""
+SEEN = 0.05
+"""Seconds by which a case goes on after what it waits for is late."""
 
 
 NODES = ("node-1", "node-2")
@@ -241,6 +243,10 @@ class World:
         await asyncio.gather(*(link.fence() for link in self._links))
         await asyncio.sleep(self.site.settle)
         self.recorder.note("quiet", since=since)
+
+    async def outlast(self, moment: float) -> None:
+        """Waits until what had to come by a moment of the case's clock is late, and seen to be."""
+        await asyncio.sleep(moment + self.site.terms.slack + SEEN - self.recorder.now)
 
     async def evidence(self) -> Note | None:
         """Notes what the target's evidence command prints; None, and a wait in vain, when it gives nothing to go by.
