@@ -117,12 +117,13 @@ def lists(s: Scene, *rows: dict[str, Any], total: int | None = None, **fields: A
     return s.rest("GET", "/commands", 200, {"success": True, "data": list(rows), "pagination": page}, **fields)
 
 
-def creates(s: Scene, command: str = ONE, status: int = 201, /, **asked: Any) -> Exchange:
-    """POST /commands for a1 (or as `asked`) and its answer."""
+def creates(s: Scene, command: str = ONE, status: int = 201, /, *, at: float | None = None, **asked: Any) -> Exchange:
+    """POST /commands for a1 (or as `asked`), sent just now or at this moment, and its answer."""
     body = {"content": CONTENT, "type": "NATURAL", "targetAgents": ["a1"]} | asked
     body = {k: v for k, v in body.items() if v is not ...}
     shown = {k: v for k, v in body.items() if k != "broadcast" or v}
-    return s.rest("POST", "/commands", status, {"success": True, "data": resource(command, **shown)}, request=body)
+    fields: dict[str, Any] = {"request": body} | ({} if at is None else {"at": at})
+    return s.rest("POST", "/commands", status, {"success": True, "data": resource(command, **shown)}, **fields)
 
 
 def cancels_over_rest(s: Scene, command: str = ONE, shown: str = "CANCELLED", status: int = 200) -> Exchange:

@@ -160,7 +160,8 @@ def watchers(t: Timeline, user: str, cause: Event) -> Iterator[Connection]:
     """Dashboards of a user that had their snapshot before a cause, and subscribed to everything."""
     for dashboard in t.dashboards_of(user):
         ready = next(iter(dashboard.snapshots), dashboard.accepted)
-        if ready is not None and ready.seq < cause.seq and dashboard.until > cause.at and not narrowed(dashboard):
+        asked = ready is not None and ready.seq < cause.seq and ready.at <= cause.at  # a request is later in the order
+        if asked and dashboard.until > cause.at and not narrowed(dashboard):
             yield dashboard
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from conformance import reading
 from conformance.command_life import Step, Task, task_of, tasks
-from conformance.command_scene import ONE, THREE, TWO, acks, asks, cancels, completes, queue, takes
+from conformance.command_scene import ONE, THREE, TWO, acks, asks, cancels, completes, creates, queue, takes
 from conformance.rule import Finding, Rule
 from conformance.rules.commands_queue import outranks
 from conformance.views import watchers
@@ -181,6 +181,17 @@ def several_at_once(s: Scene) -> None:
     s.wait(2)
 
 
+def watched_only_once_it_was_asked_for(s: Scene) -> None:
+    s.agent("a1")
+    asked = s.note("asked").at
+    dashboard = s.dashboard()
+    creates(s, at=asked)
+    s.wait(2)
+    asks(dashboard, TWO)
+    queue(s, dashboard, ONE, TWO)
+    s.wait(2)
+
+
 def never_told(s: Scene) -> None:
     s.agent("a1")
     asks(s.dashboard())
@@ -282,7 +293,7 @@ RULES = (
         judges="Within a second of each change of an agent's queue QUEUE_UPDATE shows what executes and what waits.",
         when=changes,
         check=told,
-        good=(each_change, several_at_once),
+        good=(each_change, several_at_once, watched_only_once_it_was_asked_for),
         bad=(never_told, start_not_told, only_what_is_not_delivered, told_too_late),
         cases=(a_queue_that_changes,),
     ),
