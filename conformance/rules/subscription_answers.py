@@ -9,6 +9,7 @@ from conformance.command_scene import ONE, TWO, asks
 from conformance.dialogue import ANSWER_SECONDS, Said, is_valid, said
 from conformance.interest import SUBSCRIBE, UNSUBSCRIBE
 from conformance.rule import Finding, Rule, provocation
+from conformance.views import deletions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,10 +47,8 @@ def _is_there(t: Timeline, s: Said, agent_id: Any) -> bool:
         a.agent_id == agent_id and a.user == s.connection.user and a.accepted and a.accepted.seq < s.sent.seq
         for a in t.agents
     )
-    end = s.answers[0].seq if s.answers else float("inf")
-    return known and not any(
-        e.operation == "deleteAgent" and e.path.endswith(f"/{agent_id}") and e.seq < end for e in t.exchanges
-    )
+    end = s.answers[0].at if s.answers else float("inf")
+    return known and not any(e.at < end for e in deletions(t, agent_id))
 
 
 def says_what_holds(s: Said, t: Timeline) -> Iterator[Finding]:
@@ -142,6 +141,14 @@ def told_what_holds(s: Scene) -> None:
     _asked(s, UNSUBSCRIBE, {"type": "agent", "id": "a1"}, {"subscriptions": _result(agents=["a2"])})
     _asked(s, UNSUBSCRIBE, {"type": "agent", "all": True}, {"subscriptions": _result(agents=[])})
     _asked(s, UNSUBSCRIBE, {"type": "terminal", "all": True}, {"subscriptions": _result(terminals=False)})
+
+
+def refused_while_the_agent_is_deleted(s: Scene) -> None:
+    s.agent("a1").closes()
+    asked = s.note("asked").at
+    _asked(s, SUBSCRIBE, {"type": "agent", "id": "a1"}, {"success": False, "error": "NOT_FOUND"})
+    s.rest("DELETE", "/agents/a1", 204, at=asked)
+    _asked(s, UNSUBSCRIBE, {"type": "agent", "all": True}, {"subscriptions": _result(agents=[])})
 
 
 def command_still_all(s: Scene) -> None:
@@ -253,7 +260,7 @@ RULES = (
         judges="DASHBOARD_SUBSCRIBE and DASHBOARD_UNSUBSCRIBE are answered by ACK with the resulting subscriptions.",
         when=proper_changes,
         check=says_what_holds,
-        good=(told_what_holds,),
+        good=(told_what_holds, refused_while_the_agent_is_deleted),
         bad=(not_told, told_in_part, still_all, own_not_found, command_still_all),
         cases=(every_kind_of_change, commands_of_all_sorts),
     ),
