@@ -10,6 +10,7 @@ from conformance.command_scene import acks, asks, completes, takes
 from conformance.dialogue import ANSWER_SECONDS, Said, is_valid, refusal, said
 from conformance.rule import Finding, Rule, provocation
 from conformance.rules.socket_errors import traces_of
+from conformance.views import connections_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,14 +68,14 @@ def acknowledged(s: Said, t: Timeline) -> Iterator[Finding]:
 
 
 def _known_to_rest(s: Said, given: str, t: Timeline) -> Iterator[Finding]:
-    removed = [e.seq for e in t.exchanges if e.method == "DELETE" and given in e.path.split("/")]
+    removed = [e.at for e in t.exchanges if e.method == "DELETE" and given in e.path.split("/")]
     for e in t.calls("getAgent", status=NOT_FOUND):
         late = e.at > t.bound(s.answers[0].at, 1.0)
         if (
             e.user == s.connection.user
             and e.path == f"/agents/{given}"
             and late
-            and not any(r < e.seq for r in removed)
+            and not any(at < e.ended for at in removed)
         ):
             says = "REST does not know the agent by the id in the ACK"
             yield Finding(says, e, "", "200 with the agent", NOT_FOUND, (s.sent, s.answers[0]))
@@ -95,7 +96,7 @@ def own_name_only(s: Said, t: Timeline) -> Iterator[Finding]:
     what = f"{s.sent.type} in the name of another agent"
     yield from refusal(s, t, what, "FORBIDDEN", *_also_right(s, t))
     yield from traces_of(s, t, what)
-    if s.sent.type == "AGENT_ERROR":
+    if s.sent.type == "AGENT_ERROR" and not _is_its_own(s, t):
         for dashboard in t.dashboards:
             for frame in dashboard.about(str(s.sent.payload["agentId"]), "AGENT_ERROR", after=s.sent.seq):
                 if frame.payload.get("message") == s.sent.payload["message"]:
@@ -104,6 +105,12 @@ def own_name_only(s: Said, t: Timeline) -> Iterator[Finding]:
                         says, frame, "/payload", "no AGENT_ERROR about the other agent", frame.payload, (s.sent,)
                     )
                     return
+
+
+def _is_its_own(s: Said, t: Timeline) -> bool:
+    """Whether the other agent itself has reported an error that reads the same: then nobody knows whose is shown."""
+    others = (f for a in connections_of(t, str(s.sent.payload["agentId"])) for f in a.sent if f.type == "AGENT_ERROR")
+    return any(f.payload.get("message") == s.sent.payload["message"] for f in others)
 
 
 def _also_right(s: Said, t: Timeline) -> tuple[str, ...]:
@@ -147,6 +154,16 @@ def unknown_to_rest(s: Scene) -> None:
     s.fails("GET", "/agents/x-1", 404)
 
 
+def looked_for_while_it_is_deleted(s: Scene) -> None:
+    socket = s.socket("agent")
+    socket.gets("ACK", {"messageId": socket.sends("AGENT_CONNECT", _greeting()).id, "success": True, "agentId": "x-1"})
+    s.wait(2)
+    socket.closes()
+    asked = s.seconds
+    s.fails("GET", "/agents/x-1", 404, at=asked + 0.005)
+    s.rest("DELETE", "/agents/x-1", 204, at=asked, ended=asked + 0.05)
+
+
 def same_again_refused(s: Scene) -> None:
     agent = s.agent("a1")
     agent.gets("ERROR", _no("INVALID_STATE", agent.sends("AGENT_CONNECT", _greeting()).id))
@@ -184,6 +201,14 @@ def spoof_refused_but_kept(s: Scene) -> None:
 def foreign_error_shown(s: Scene) -> None:
     dashboard, agent = s.dashboard(), s.agent("a1")
     fault = {"agentId": "a2", "errorType": "UNKNOWN", "message": "Not mine", "recoverable": False}
+    agent.gets("ERROR", _no("FORBIDDEN", agent.sends("AGENT_ERROR", fault).id))
+    dashboard.gets("AGENT_ERROR", fault | {"timestamp": s.now})
+
+
+def both_have_the_same_error(s: Scene) -> None:
+    dashboard, agent, other = s.dashboard(), s.agent("a1"), s.agent("a2")
+    fault = {"agentId": "a2", "errorType": "UNKNOWN", "message": "Disk full", "recoverable": True}
+    other.sends("AGENT_ERROR", fault)
     agent.gets("ERROR", _no("FORBIDDEN", agent.sends("AGENT_ERROR", fault).id))
     dashboard.gets("AGENT_ERROR", fault | {"timestamp": s.now})
 
@@ -261,7 +286,7 @@ RULES = (
         judges="AGENT_CONNECT is answered by ACK with the agent's id, also again; for another agent by FORBIDDEN.",
         when=connects,
         check=acknowledged,
-        good=(once_twice_and_another,),
+        good=(once_twice_and_another, looked_for_while_it_is_deleted),
         bad=(ack_without_agent_id, unknown_to_rest, same_again_refused, another_accepted),
         cases=(connect_again,),
     ),
@@ -271,7 +296,13 @@ RULES = (
         judges="What an agent says in the name of another is refused with FORBIDDEN and changes nothing.",
         when=spoofs,
         check=own_name_only,
-        good=(spoof_refused, in_another_name, in_another_name_by_its_command, in_another_name_to_another_user),
+        good=(
+            spoof_refused,
+            both_have_the_same_error,
+            in_another_name,
+            in_another_name_by_its_command,
+            in_another_name_to_another_user,
+        ),
         bad=(spoof_served, spoof_refused_but_kept, foreign_error_shown, in_another_name_not_found),
         cases=(speak_for_another, in_the_name_of_another),
     ),

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from conformance import reading
+from conformance.command_life import NOTICED
+from conformance.dialogue import said_on
 from conformance.rule import Finding, Rule
 from conformance.timeline import Exchange
-from conformance.views import losses, reads, watchers
+from conformance.views import connections_of, reads, watchers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,24 +36,36 @@ def faults(t: Timeline) -> Iterator[Fault]:
     """Each valid AGENT_ERROR of an accepted agent, for each dashboard of its user."""
     within = t.contract.within("agent.error", "to-dashboard.AGENT_ERROR")
     for agent in t.agents:
-        for sent in agent.sent:
+        for s in said_on(agent):
+            sent = s.sent
             own = sent.payload.get("agentId") in (agent.agent_id, agent.init and agent.init.payload.get("agentId"))
             if sent.type != "AGENT_ERROR" or not own or not t.contract.shapes.accepts(SCHEMA, sent.payload):
                 continue
+            if not s.ready or s.errors:
+                continue
+            heard = s.answers or agent.until >= t.bound(sent.at, within)  # else its connection may have ended before
             for dashboard in watchers(t, agent.user, sent):
-                if dashboard.until >= t.bound(sent.at, within) or dashboard.about(
-                    agent.agent_id or "", "AGENT_ERROR", after=sent.seq
-                ):
-                    yield Fault(agent, sent, dashboard, within)
+                fault = Fault(agent, sent, dashboard, within)
+                if (heard and dashboard.until >= t.bound(sent.at, within)) or _told(fault, t):
+                    yield fault
+
+
+def _told(fault: Fault, t: Timeline) -> list[Frame]:
+    """What the dashboard was told that reads like it, without what the agent said at another time."""
+    agent_id, sent = fault.agent.agent_id or "", fault.sent
+    errors = (f for a in connections_of(t, agent_id) for f in a.sent if f.type == "AGENT_ERROR")
+    others = [_words(f) for f in errors if _words(f) != _words(sent)]
+    told = fault.dashboard.about(agent_id, "AGENT_ERROR", after=sent.seq)
+    return [f for f in told if f.payload.get("message") == sent.payload["message"] and _words(f) not in others]
+
+
+def _words(frame: Frame) -> list[object]:
+    return [frame.payload.get(name) for name in TOLD]
 
 
 def forwarded(fault: Fault, t: Timeline) -> Iterator[Finding]:
     """It arrives once, in time, in shape, saying the same."""
-    told = [
-        f
-        for f in fault.dashboard.about(fault.agent.agent_id or "", "AGENT_ERROR", after=fault.sent.seq)
-        if f.payload.get("message") == fault.sent.payload["message"]
-    ]
+    told = _told(fault, t)
     expected = f"one AGENT_ERROR within {fault.within:g} s"
     if not told:
         yield Finding("an agent's AGENT_ERROR never reached the dashboard", fault.sent, "", expected, "none")
@@ -91,10 +105,13 @@ def shown_as_error(fault: Fault, t: Timeline) -> Iterator[Finding]:
     expected = f"ERROR within {fault.within:g} s"
     told = fault.dashboard.about(agent.agent_id or "", "AGENT_STATUS", after=sent.seq)
     in_time = [f for f in told if f.at <= t.bound(sent.at, fault.within)]
-    if not any(reading.status(f.payload) == "ERROR" for f in in_time):
+    watched = fault.dashboard.until >= t.bound(sent.at, fault.within)
+    if watched and not any(reading.status(f.payload) == "ERROR" for f in in_time):
         got = reading.status(in_time[-1].payload) if in_time else "no AGENT_STATUS"
         yield Finding("an agent that cannot recover is not shown as ERROR on dashboards", sent, "", expected, got)
-    lost = min((x.closed.at for x in losses(t) if x.agent is agent), default=agent.until)
+    early = NOTICED if agent.closed is not None and agent.closed.by == "backend" else 0.0
+    later = [a.opened.at for a in connections_of(t, agent.agent_id) if a.opened.at > sent.at]
+    lost = min([agent.until - early, *later])  # a backend knows of an end that it makes before the agent reads it
     answers = [
         i for i in reads(t, agent) if sent.seq < i.where.seq and isinstance(i.where, Exchange) and i.where.ended < lost
     ]
@@ -128,6 +145,66 @@ def two_that_read_alike(s: Scene) -> None:
     for error in errors:
         dashboard.gets("AGENT_ERROR", error | {"timestamp": s.now})
     s.wait(2)
+
+
+def dashboard_leaves_between_two(s: Scene) -> None:
+    dashboard, agent = s.dashboard(), s.agent("a1")
+    errors = [{**_error(s, recoverable=False), "message": message} for message in ("disk full", "disk gone")]
+    for error in errors:
+        agent.sends("AGENT_ERROR", error)
+    dashboard.gets("AGENT_ERROR", errors[0] | {"timestamp": s.now})
+    dashboard.closes()
+    s.wait(2)
+
+
+def dashboard_leaves_before_the_status(s: Scene) -> None:
+    dashboard, agent = s.dashboard(), s.agent("a1")
+    agent.sends("AGENT_ERROR", _error(s, recoverable=False))
+    dashboard.gets("AGENT_ERROR", _error(s, recoverable=False) | {"timestamp": s.now})
+    dashboard.closes()
+    told(s)
+
+
+def said_before_it_said_who_it_is(s: Scene) -> None:
+    told(s)
+    agent = s.socket("agent")
+    sent = agent.sends("AGENT_ERROR", _error(s, recoverable=False))
+    no = {"code": "NOT_INITIALIZED", "message": "No", "recoverable": True, "originalMessageId": sent.id}
+    agent.gets("ERROR", no)
+    able = {"maxTokens": 1, "supportsInterrupt": False, "supportsTrace": False}
+    who = {"agentId": "a1", "agentType": "CLAUDE", "version": "1", "hostMachine": "h", "capabilities": able}
+    agent.gets("ACK", {"messageId": agent.sends("AGENT_CONNECT", who).id, "success": True, "agentId": "a1"})
+    s.wait(2)
+
+
+def replaced_before_it_was_heard(s: Scene) -> None:
+    told(s)
+    first = s.agent("a1")
+    s.agent("a1")
+    first.sends("AGENT_ERROR", _error(s, recoverable=False) | {"message": "too late"})
+    first.closes(by="backend", code=4008)
+    s.wait(2)
+
+
+def back_before_anybody_looked(s: Scene) -> None:
+    dashboard, first = s.dashboard(), s.agent("a1")
+    first.sends("AGENT_ERROR", _error(s, recoverable=False))
+    dashboard.gets("AGENT_ERROR", _error(s, recoverable=False) | {"timestamp": s.now})
+    dashboard.told("a1", status="ERROR")
+    s.wait(1.5)
+    s.agent("a1")
+    s.shows(s.row("a1"))
+    first.closes(by="backend", code=4008)
+
+
+def given_up_before_anybody_looked(s: Scene) -> None:
+    dashboard, agent = s.dashboard(), s.agent("a1")
+    agent.sends("AGENT_ERROR", _error(s, recoverable=False))
+    dashboard.gets("AGENT_ERROR", _error(s, recoverable=False) | {"timestamp": s.now})
+    dashboard.told("a1", status="ERROR")
+    s.wait(100)
+    s.shows(s.row("a1", status="OFFLINE"))
+    agent.closes(by="backend", code=1011)
 
 
 def swallowed(s: Scene) -> None:
@@ -190,7 +267,13 @@ RULES = (
         judges="Every AGENT_ERROR reaches the dashboards of its user within a second, saying the same.",
         when=faults,
         check=forwarded,
-        good=(told, two_that_read_alike),
+        good=(
+            told,
+            two_that_read_alike,
+            dashboard_leaves_between_two,
+            said_before_it_said_who_it_is,
+            replaced_before_it_was_heard,
+        ),
         bad=(swallowed, without_timestamp, says_recoverable),
         cases=(errors_of_both_kinds,),
     ),
@@ -200,7 +283,14 @@ RULES = (
         judges="An agent that cannot recover is shown as ERROR until it is lost or connects again.",
         when=fatal,
         check=shown_as_error,
-        good=(told,),
+        good=(
+            told,
+            dashboard_leaves_before_the_status,
+            said_before_it_said_who_it_is,
+            replaced_before_it_was_heard,
+            back_before_anybody_looked,
+            given_up_before_anybody_looked,
+        ),
         bad=(stays_online,),
         cases=(errors_of_both_kinds,),
     ),

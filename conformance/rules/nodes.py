@@ -11,7 +11,7 @@ from conformance.command_scene import asks, takes
 from conformance.command_views import deliveries
 from conformance.moments import disagreements, moments
 from conformance.rule import Finding, Rule, provocation
-from conformance.rules.agent_return import Replacement, replaced, replacements
+from conformance.rules.agent_replaced import Replacement, replaced, replacements
 from conformance.rules.commands_delivery import SOON
 from conformance.timeline import Exchange, Frame
 
