@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from conformance import reading
 from conformance.command_scene import ONE
 from conformance.rule import Finding, Rule
 from conformance.rules.silence import interval_of
-from conformance.views import Heartbeat, causes, heartbeats, is_flood, losses, watchers
+from conformance.views import Heartbeat, causes, deletions, heartbeats, is_flood, losses, watchers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -161,6 +162,7 @@ def _begins(t: Timeline, agent: Connection, dashboard: Connection) -> int:
     assert agent.init is not None  # noqa: S101 - see lives
     assert agent.accepted is not None  # noqa: S101
     gone = sum(x.agent_id == agent.agent_id and x.closed.seq < agent.init.seq for x in losses(t))
+    gone += sum(e.at < agent.init.at for e in deletions(t, agent.agent_id))  # told in the same way (DIS-4)
     told = sum(f.seq < agent.init.seq for f in dashboard.about(agent.agent_id or "", "AGENT_DISCONNECT"))
     return agent.init.seq if told >= gone else agent.accepted.seq
 
@@ -195,6 +197,16 @@ def _beat(s: Scene, dashboard: object, agent: object, number: int, *, told: bool
     agent.heartbeats(commandsProcessed=number)  # type: ignore[attr-defined]
     if told:
         dashboard.told("a1", metrics=s.metrics | {"commandsExecuted": number})  # type: ignore[attr-defined]
+
+
+@contextmanager
+def _connecting(s: Scene) -> Iterator[None]:
+    """Between an AGENT_CONNECT of a1 and its answer."""
+    agent = s.socket("agent")
+    payload = {"agentId": "a1", "agentType": "CLAUDE", "version": "1", "hostMachine": "h"}
+    sent = agent.sends("AGENT_CONNECT", payload | {"name": "Ada", "capabilities": {}})
+    yield
+    agent.gets("ACK", {"messageId": sent.id, "success": True, "agentId": "a1"})
 
 
 def one_each(s: Scene) -> None:
@@ -285,14 +297,27 @@ def beating_yet_given_up(s: Scene) -> None:
     agent.closes()
 
 
+def lost_again_after_a_deletion(s: Scene) -> None:
+    dashboard = s.dashboard()
+    s.agent("a1").closes()
+    dashboard.told_gone("a1")
+    s.rest("DELETE", "/agents/a1", 204)
+    dashboard.told_gone("a1", reason="deleted")
+    agent = s.agent("a1")
+    dashboard.told("a1")
+    agent.closes(by="fault", code=None)
+    with _connecting(s):
+        dashboard.told("a1", queuedCommands=1)
+        dashboard.told_gone("a1")
+        dashboard.told("a1")
+    s.wait(2)
+
+
 def flicker_before_the_answer(s: Scene) -> None:
     dashboard = s.dashboard()
-    agent = s.socket("agent")
-    payload = {"agentId": "a1", "agentType": "CLAUDE", "version": "1", "hostMachine": "h"}
-    sent = agent.sends("AGENT_CONNECT", payload | {"name": "Ada", "capabilities": {}})
-    for status in ("ONLINE", "OFFLINE", "ONLINE"):
-        dashboard.told("a1", status=status)
-    agent.gets("ACK", {"messageId": sent.id, "success": True, "agentId": "a1"})
+    with _connecting(s):
+        for status in ("ONLINE", "OFFLINE", "ONLINE"):
+            dashboard.told("a1", status=status)
     s.wait(2)
 
 
@@ -366,7 +391,7 @@ RULES = (
         judges="A connected agent that was shown ONLINE is not shown as gone while its socket lives.",
         when=lives,
         check=steady,
-        good=(one_each, cut_by_the_backend),
+        good=(one_each, cut_by_the_backend, lost_again_after_a_deletion),
         bad=(flicker_before_the_answer, flicker, beating_yet_given_up),
         cases=(reconnects,),
     ),
