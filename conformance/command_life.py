@@ -167,8 +167,8 @@ def _live(t: Timeline, task: Task) -> None:
         overlaps = races or (i.at < last and i.connection != same)
         if i.at >= task.unsure or (now in TERMINAL and not overlaps):
             break
-        if i.settled is None or overlaps:
-            task.unsure = i.at if i.settled is None else task.steps[-1].at
+        if i.settled is None or overlaps or _may_be_late(t, task, due, i):
+            task.unsure = task.steps[-1].at if overlaps and i.settled is not None else i.at
             break
         if i.by == "agent" and (status := _moved(now, i.status)):
             _step(t, task, status, i)
@@ -185,6 +185,14 @@ def _live(t: Timeline, task: Task) -> None:
             _step(t, task, i.status, i)
         last, same = max(last, min(i.settled, task.steps[-1].settled)), i.connection
     _pass(t, task, due, NEVER)
+
+
+def _may_be_late(t: Timeline, task: Task, due: list[Step], i: _Input) -> bool:
+    """Whether a time may have run out before what ends a command whatever its status was taken."""
+    if i.by not in {"loss", "stop", "deletion"} or i.settled is None:
+        return False
+    taken = min(i.settled, _first_told(t, task, i.status, i.at))
+    return any(step.at < taken for step in due)
 
 
 def _moved(now: str, said_so: str) -> str:

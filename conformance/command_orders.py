@@ -127,11 +127,11 @@ def unclear_since(t: Timeline, agent_id: str | None) -> float:
     asked += [
         e.at
         for e in t.calls("createCommand")
-        if (not e.status or e.failure) and isinstance(e.request, dict) and agent_id in _targets(e.request)
+        if (not e.status or e.failure) and isinstance(e.request, dict) and _is_for(agent_id, e.request)
     ]
     return min(asked, default=float("inf"))
 
 
-def _targets(body: Mapping[str, Any]) -> list[Any]:
+def _is_for(agent_id: str | None, body: Mapping[str, Any]) -> bool:
     targets = body.get("targetAgents")
-    return targets if isinstance(targets, list) else []
+    return body.get("broadcast") is True or (isinstance(targets, list) and agent_id in targets)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from conformance.dialogue import ENDINGS_OF_OTHER_CAUSE, current, keeps_shape, named
 from conformance.rule import Finding, Rule
 from conformance.timeline import VALID
-from conformance.views import is_restarted
+from conformance.views import RESTART, is_restarted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,10 +78,16 @@ def unharmed(b: Bystander, t: Timeline) -> Iterator[Finding]:
             yield Finding(says, error, "/payload/originalMessageId", "no ERROR here", named(error), (b.fault,))
     for c in t.connections:
         refused = c.opened.failure or (c.opened.status if c.opened.status >= SERVER_ERROR else "")
-        if c.opened.seq > b.fault.seq and c.credential == VALID and refused:
+        if c.opened.seq > b.fault.seq and c.credential == VALID and refused and not _is_down(t, c.opened.at):
             yield Finding(
                 f"after {b.what} new clients cannot connect", c.opened, "", "an open socket", refused, (b.fault,)
             )
+
+
+def _is_down(t: Timeline, at: float) -> bool:
+    """Whether the tester had ended the backend and it was not yet there again."""
+    notes = [n for n in t.notes if n.kind in RESTART and n.at <= at]
+    return bool(notes) and notes[-1].kind == RESTART[0]
 
 
 def others_go_on(s: Scene) -> None:
@@ -107,6 +113,14 @@ def others_end_by_a_restart(s: Scene) -> None:
     dashboard.closes(by="backend", code=None)
     culprit.closes(by="backend", code=None)
     s.note("restarted")
+
+
+def new_ones_refused_by_a_restart(s: Scene) -> None:
+    others_go_on(s)
+    s.note("restarting", how="killed")
+    s.socket("dashboard", status=0, failure="refused")
+    s.note("restarted")
+    s.wait(1)
 
 
 def others_closed(s: Scene) -> None:
@@ -182,7 +196,7 @@ RULES = (
         judges="A client's faulty messages neither end, nor reach, any other connection.",
         when=beside_faults,
         check=unharmed,
-        good=(others_go_on, others_end_by_a_restart),
+        good=(others_go_on, others_end_by_a_restart, new_ones_refused_by_a_restart),
         bad=(others_closed, others_told),
         cases=(bad_neighbours,),
     ),
@@ -192,7 +206,7 @@ RULES = (
         judges="Nesting, huge numbers, NUL, lone surrogates and duplicate keys end no other connection.",
         when=beside_attacks,
         check=unharmed,
-        good=(others_go_on, others_end_by_a_restart),
+        good=(others_go_on, others_end_by_a_restart, new_ones_refused_by_a_restart),
         bad=(others_closed, server_gone),
         cases=(attacks,),
     ),

@@ -108,7 +108,11 @@ def starts(t: Timeline) -> Iterator[Moved]:
         told = [f for f in moved.told if f.at < min(ends, moved.task.unsure)]
         due = t.bound(moved.step.settled, WITHIN)
         busy = any(f.payload.get("activityState") == "PROCESSING" for f in told)
-        if moved.step.status == "EXECUTING" and told and (busy or min(ends, moved.dashboard.until) > due):
+        if (
+            moved.step.status == "EXECUTING"
+            and told
+            and (busy or min(ends, moved.task.unsure, moved.dashboard.until) > due)
+        ):
             yield moved._replace(told=told)
 
 
@@ -148,6 +152,33 @@ def busy_with_what_nobody_knows_of(s: Scene) -> None:
     dashboard.told("a1", metrics=s.metrics, activityState="IDLE")
     other.sends("COMMAND_REQUEST", {"commandId": ONE, "agentId": "a1", "content": "Say hello", "type": "NATURAL"})
     s.wait(2)
+    s.note("quiet")
+    agent.heartbeats()
+    dashboard.told("a1", metrics=s.metrics, activityState="QUEUED")
+
+
+def starts_and_is_gone(s: Scene) -> None:
+    true_at_each_stage(s)
+    agent, dashboard = s.agent("a2"), s.dashboard(s.item("a1"), s.item("a2"))
+    asks(dashboard, TWO, "a2")
+    takes(agent, TWO)
+    agent.heartbeats()
+    acks(agent, TWO)
+    dashboard.told("a2", metrics=s.metrics, activityState="QUEUED")
+    done = {"commandId": TWO, "agentId": "a2", "status": "COMPLETED", "executionTime": 1, "tokensUsed": 1}
+    agent.sends("COMMAND_COMPLETE", done)
+    dashboard.told("a2", metrics=s.metrics, activityState="PROCESSING")
+    agent.closes(by="fault", code=None)
+    s.wait(3)
+
+
+def busy_with_what_broke_off(s: Scene) -> None:
+    agent, dashboard = s.agent("a1"), s.dashboard(s.item("a1"))
+    s.note("quiet")
+    agent.heartbeats()
+    dashboard.told("a1", metrics=s.metrics, activityState="IDLE")
+    asked = {"content": "Say hello", "type": "NATURAL", "broadcast": True}
+    s.rest("POST", "/commands", 0, request=asked, failure="the connection broke")
     s.note("quiet")
     agent.heartbeats()
     dashboard.told("a1", metrics=s.metrics, activityState="QUEUED")
@@ -255,7 +286,7 @@ RULES = (
         judges="activityState in AGENT_STATUS is PROCESSING, QUEUED or IDLE as the agent's commands are.",
         when=shown,
         check=activity_true,
-        good=(true_at_each_stage, busy_with_what_nobody_knows_of),
+        good=(true_at_each_stage, busy_with_what_nobody_knows_of, busy_with_what_broke_off),
         bad=(always_idle, idle_while_waiting, busy_for_ever, activity_left_out),
         cases=(an_agent_at_work,),
     ),
@@ -265,7 +296,7 @@ RULES = (
         judges="When a command starts, AGENT_STATUS shows its agent as PROCESSING within a second.",
         when=starts,
         check=processing,
-        good=(true_at_each_stage,),
+        good=(true_at_each_stage, starts_and_is_gone),
         bad=(idle_at_its_start,),
         cases=(an_agent_at_work,),
     ),

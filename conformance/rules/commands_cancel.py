@@ -23,6 +23,7 @@ from conformance.command_scene import (
     takes,
     told,
 )
+from conformance.command_views import stops
 from conformance.dialogue import Said, is_valid, refusal, said
 from conformance.resources import follows_schema
 from conformance.rest_views import is_failure, judged
@@ -149,9 +150,11 @@ def nothing_to_cancel(s: Said, t: Timeline) -> Iterator[Finding]:
 
 
 def _asked_for(t: Timeline, command: str) -> Iterator[tuple[float, str]]:
-    """When a command's cancel was asked for, and by whom, whatever came of it."""
+    """When a command's cancel, or that of all, was asked for, and by whom, whatever came of it."""
     yield from ((s.sent.at, s.connection.user) for s in _cancels(t) if s.sent.payload["commandId"] == command)
     yield from ((e.at, e.user) for e in t.calls("cancelCommand") if command in e.path)
+    yield from ((s.sent.at, s.connection.user) for s in t.remember(stops))
+    yield from ((e.at, e.user) for e in t.calls("emergencyStop"))
 
 
 def cancelled_by_both_at_once(s: Scene) -> None:
@@ -164,6 +167,15 @@ def cancelled_by_both_at_once(s: Scene) -> None:
     accepts(agent, started)
     agent.gets("COMMAND_CANCEL", {"commandId": ONE, "reason": None})
     accepts(dashboard, sent)
+
+
+def cancelled_by_a_stranger_then_stopped(s: Scene) -> None:
+    agent, dashboard, stranger = s.agent("a1"), s.dashboard(), s.dashboard(user="bob")
+    asks(dashboard)
+    takes(agent)
+    cancels(stranger, code="NOT_FOUND")
+    accepts(dashboard, dashboard.sends("EMERGENCY_STOP", {}))
+    agent.gets("COMMAND_CANCEL", {"commandId": ONE, "reason": None})
 
 
 def cancelled_by_both_at_once_over_rest(s: Scene) -> None:
@@ -404,7 +416,12 @@ RULES = (
         judges="COMMAND_CANCEL of another user's command is refused as of an unknown one, and reaches nobody.",
         when=cancels_of_others,
         check=nothing_to_cancel,
-        good=(by_bob, cancelled_by_both_at_once, cancelled_by_both_at_once_over_rest),
+        good=(
+            by_bob,
+            cancelled_by_both_at_once,
+            cancelled_by_both_at_once_over_rest,
+            cancelled_by_a_stranger_then_stopped,
+        ),
         bad=(by_bob_accepted, by_bob_passed_on),
         cases=(a_stranger_cancels,),
     ),

@@ -90,7 +90,7 @@ def _by_cancel(t: Timeline, order: Order) -> Iterator[Act]:
         if f"/{order.id}/" in e.path and e.user == order.user:
             asked_at.append(e.at)
             step = cancel if e.status == OK else refused if e.status == CONFLICT else maybe(cancel)
-            yield Act(e.at, e.ended, step, e)
+            yield Act(e.at, e.ended if e.status else EVER, step, e)
     if asked_at:  # an executing one ends CANCELLED if its agent says nothing for long enough (CMD-7)
         yield Act(min(asked_at), EVER, maybe(_to((("EXECUTING",), "CANCELLED"))), order.cause)
 
@@ -159,6 +159,14 @@ def cancelled_while_it_started(s: Scene) -> None:
     started = agent.sends("COMMAND_ACK", {"commandId": c.ONE, "agentId": "a1", "status": "EXECUTING"})
     c.cancels(dashboard)
     c.refuses(agent, started, "INVALID_STATE")
+    c.shows(s, c.ONE, "CANCELLED")
+
+
+def cancelled_after_the_line_broke(s: Scene) -> None:
+    s.agent("a1").closes()
+    c.asks(s.dashboard())
+    s.rest("POST", f"/commands/{c.ONE}/cancel", 0, failure="the connection broke")
+    c.shows(s)
     c.shows(s, c.ONE, "CANCELLED")
 
 
@@ -251,6 +259,7 @@ RULE = Rule(
     good=(
         one_after_the_other,
         cancelled_while_it_started,
+        cancelled_after_the_line_broke,
         stopped_before_it_started,
         stopped_after_it_started,
         lost_while_executing,

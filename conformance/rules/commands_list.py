@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from conformance import reading
-from conformance.command_orders import Order, orders
+from conformance.command_orders import Order, orders, unclear_since
 from conformance.command_scene import ONE, THREE, TWO, asks, creates, lists, queue, resource, told
 from conformance.rest_views import judged, number
 from conformance.rule import Finding, Rule, provocation
@@ -93,6 +93,8 @@ def _whole(page: Page, t: Timeline) -> Iterator[Finding]:
     mine = [o for o in orders(t).values() if agent in o.targets and o.user == page.e.user]
     if any(o.settled >= page.e.at for o in mine) or any(o.asked.get("broadcast") for o in orders(t).values()):
         return
+    if unclear_since(t, agent) < page.e.ended:
+        return
     if page.total != len(mine):
         says = "the list of an agent's commands does not say how many there are"
         yield Finding(says, page.e, "/pagination/total", f"{len(mine)}", page.total)
@@ -175,6 +177,14 @@ def newest_first(s: Scene) -> None:
     lists(s, resource(TWO, createdAt=NEW), total=2, query={"agentId": "a1", "limit": "1", "offset": "0"})
     lists(s, resource(ONE, createdAt=OLD), total=2, query={"agentId": "a1", "limit": "1", "offset": "1"})
     lists(s, resource(THREE, "FAILED", targetAgents=["a9"], broadcast=True), query={"status": "failed"})
+
+
+def one_that_nobody_knows_of(s: Scene) -> None:
+    newest_first(s)
+    dashboard = s.dashboard()
+    dashboard.sends("COMMAND_REQUEST", {"commandId": THREE, "agentId": "a1", "content": "x", "type": "PLAN"})
+    dashboard.closes(by="fault", code=None)
+    lists(s, resource(THREE), resource(TWO), resource(ONE), query={"agentId": "a1"})
 
 
 def one_missing(s: Scene) -> None:
@@ -286,7 +296,7 @@ RULES = (
         judges="The list of commands is filtered and cut as asked, with the total of all matches.",
         when=pages,
         check=as_asked,
-        good=(newest_first,),
+        good=(newest_first, one_that_nobody_knows_of),
         bad=(one_missing, total_of_the_page, limit_ignored, filter_ignored, agent_ignored),
         cases=(an_agents_commands,),
     ),

@@ -84,6 +84,20 @@ def failed_without_a_word(s: Scene) -> None:
     s.wait(3)
 
 
+def lost_when_its_time_was_up(s: Scene) -> None:
+    failed_when_lost(s)
+    agent, dashboard = s.agent("a2"), s.dashboard()
+    asks(dashboard, TWO, "a2", executionConstraints={"timeLimitMs": 500})
+    takes(agent, TWO)
+    acks(agent, TWO)
+    s.wait(0.2)
+    agent.closes(by="fault", code=None)
+    s.wait(0.3)
+    told(dashboard, "FAILED", TWO, "a2", error="Time limit exceeded")
+    s.wait(3)
+    shows(s, TWO, "FAILED", targetAgents=["a2"], error="Time limit exceeded")
+
+
 def orphaned(s: Scene) -> None:
     _lost(s, status="", error=None)
 
@@ -183,7 +197,7 @@ RULES = (
         judges='The error of a command that was lost with its agent is "Agent disconnected".',
         when=lost_ones,
         check=says_why,
-        good=(failed_when_lost, failed_without_a_word),
+        good=(failed_when_lost, failed_without_a_word, lost_when_its_time_was_up),
         bad=(another_reason,),
         cases=(lost_at_work,),
     ),

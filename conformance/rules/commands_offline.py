@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from conformance import reading
 from conformance.command_life import NOTICED, Task, tasks
 from conformance.command_orders import requests
-from conformance.command_scene import TWO, acks, asks, completes, refuses, resource, shows, takes, told
+from conformance.command_scene import TWO, accepts, acks, asks, completes, refuses, resource, shows, takes, told
 from conformance.command_views import readings
 from conformance.dialogue import Said
 from conformance.rest_views import code, is_failure, judged
@@ -136,7 +136,7 @@ def _counted(t: Timeline, agent_id: str, asked: list[Said | Exchange]) -> Iterat
     lives = [(c.opened.at, c.until) for c in t.agents if c.agent_id == agent_id]
     for a in asked:
         at, settled = _began(a), _ended(a)
-        if any(opened < at < until for opened, until in lives) or (at < from_half and not _is_full(a)):
+        if any(opened < settled and at < until for opened, until in lives) or (at < from_half and not _is_full(a)):
             continue
         least = bisect_left(waiting, at) - bisect_left(ended, settled)
         yield Full(a, least, bisect_left(began, settled) - int(not _is_full(a)))
@@ -241,6 +241,16 @@ def _fill(s: Scene, count: int, *refused: int) -> None:
         else:
             asks(dashboard, f"{number:08x}-0000-4000-8000-000000000000")
             s.wait(0.02)
+
+
+def comes_back_while_one_more_is_asked_for(s: Scene) -> None:
+    _fill(s, ROOM + 1, ROOM)
+    dashboard = s.dashboard()
+    sent = dashboard.sends("COMMAND_REQUEST", {"agentId": "a1", "content": "x", "type": "PLAN"})
+    agent = s.agent("a1")
+    takes(agent, f"{0:08x}-0000-4000-8000-000000000000")
+    acks(agent, f"{0:08x}-0000-4000-8000-000000000000")
+    accepts(dashboard, sent, commandId=TWO)
 
 
 def full_after_a_thousand(s: Scene) -> None:
@@ -383,7 +393,7 @@ RULES = (
         judges="Beyond 1,000 waiting commands, and not before, the next is refused as QUEUE_FULL.",
         when=knocks,
         check=room_kept,
-        good=(full_after_a_thousand,),
+        good=(full_after_a_thousand, comes_back_while_one_more_is_asked_for),
         bad=(never_full, full_too_early, never_full_over_rest),
         cases=(a_full_queue, a_full_queue_of_a_thousand),
     ),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from conformance.command_life import Task, tasks_of
-from conformance.command_scene import ONE, THREE, TWO, acks, asks, cancels, completes, takes
-from conformance.command_views import about, quiet
+from conformance.command_scene import ONE, THREE, TWO, accepts, acks, asks, cancels, completes, takes
+from conformance.command_views import about, quiet, stops
 from conformance.rule import Finding, Rule
 
 if TYPE_CHECKING:
@@ -103,7 +103,10 @@ def _let_go(t: Timeline, task: Task, at: float) -> bool:
     ending = ("COMMAND_COMPLETE", "COMMAND_CANCEL")
     said_so = any(s.sent.type in ending and s.sent.at < at for s in about(t, task.id))
     over_rest = any(e.method != "GET" and e.at < at and task.id in e.path.lower() for e in t.exchanges)
-    return said_so or over_rest or task.order.limit is not None or any(s.at < at for s in task.steps if s.by == "stop")
+    user = task.order.user
+    stopped = any(s.sent.at < at and s.connection.user == user for s in t.remember(stops))
+    stopped = stopped or any(e.at < at and e.user == user for e in t.calls("emergencyStop"))
+    return said_so or over_rest or stopped or task.order.limit is not None
 
 
 def _three(s: Scene, *order: str, wait: bool = True) -> None:
@@ -162,6 +165,19 @@ def five_then_one_by_one(s: Scene) -> None:
 
 def one_at_a_time(s: Scene) -> None:
     _many(s, 1)
+
+
+def stopped_while_one_is_asked_for(s: Scene) -> None:
+    agent, dashboard, other = s.agent("a1"), s.dashboard(), s.dashboard()
+    asked = {"commandId": IDS[0], "agentId": "a1", "content": "Say hello", "type": "NATURAL"}
+    sent = dashboard.sends("COMMAND_REQUEST", asked)
+    stop = other.sends("EMERGENCY_STOP", {})
+    accepts(dashboard, sent, commandId=IDS[0])
+    takes(agent, IDS[0])
+    accepts(other, stop)
+    for command in IDS[1:6]:
+        asks(dashboard, command)
+        takes(agent, command)
 
 
 def all_at_once(s: Scene) -> None:
@@ -227,7 +243,7 @@ RULES = (
         judges="No agent has more than five commands that are delivered and unfinished.",
         when=loads,
         check=five_at_most,
-        good=(five_then_one_by_one, one_at_a_time),
+        good=(five_then_one_by_one, one_at_a_time, stopped_while_one_is_asked_for),
         bad=(all_at_once,),
         cases=(more_than_it_can_take,),
     ),

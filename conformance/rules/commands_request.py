@@ -12,6 +12,7 @@ from conformance.command_scene import ONE, THREE, TWO, accepts, asks, creates, r
 from conformance.dialogue import Said, refusal
 from conformance.rest_views import unknown_agents
 from conformance.rule import Finding, Rule, provocation
+from conformance.views import deletions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,7 +121,7 @@ def one_command(again: Again, t: Timeline) -> Iterator[Finding]:
     if accepted(s) and named(s) != order.id:
         says = "the same commandId again made another command: a repeated send runs twice"
         yield Finding(says, s.answers[0], "/payload/commandId", expected, named(s), (order.cause, s.sent))
-    elif not accepted(s) and (same or s.answers[0].payload.get("code") != "INVALID_STATE"):
+    elif not accepted(s) and (same or s.answers[0].payload.get("code") != "INVALID_STATE") and not _is_gone(s, t):
         got = s.answers[0].payload.get("code", s.answers[0].type)
         yield Finding("the same COMMAND_REQUEST again is refused", s.answers[0], "/payload", expected, got, (s.sent,))
     for agent in t.agents:
@@ -136,6 +137,12 @@ def one_command(again: Again, t: Timeline) -> Iterator[Finding]:
                 )
 
 
+def _is_gone(s: Said, t: Timeline) -> bool:
+    """Whether it is refused for an agent that may be deleted, which a backend may look up first."""
+    gone = any(e.at < s.answers[0].at for e in deletions(t, s.sent.payload["agentId"]))
+    return gone and s.answers[0].payload.get("code") == "NOT_FOUND"
+
+
 def same_again(s: Scene) -> None:
     agent, dashboard = s.agent("a1"), s.dashboard()
     asks(dashboard)
@@ -143,6 +150,15 @@ def same_again(s: Scene) -> None:
     asks(dashboard)
     other = {"commandId": ONE, "agentId": "a1", "content": "else", "type": "PLAN"}
     refuses(dashboard, dashboard.sends("COMMAND_REQUEST", other), "INVALID_STATE")
+
+
+def same_again_for_who_is_deleted(s: Scene) -> None:
+    s.agent("a1").closes()
+    dashboard = s.dashboard()
+    asks(dashboard)
+    s.rest("DELETE", "/agents/a1", 204)
+    again = {"commandId": ONE, "agentId": "a1", "content": "Say hello", "type": "NATURAL"}
+    refuses(dashboard, dashboard.sends("COMMAND_REQUEST", again), "NOT_FOUND")
 
 
 def same_again_made_another(s: Scene) -> None:
@@ -359,7 +375,7 @@ RULES = (
         judges="A COMMAND_REQUEST with an id that the user has used already makes no second command.",
         when=repeated,
         check=one_command,
-        good=(same_again, same_over_rest_is_another),
+        good=(same_again, same_again_for_who_is_deleted, same_over_rest_is_another),
         bad=(same_again_made_another, same_again_refused, same_again_runs_twice, same_again_for_another_agent),
         cases=(the_same_id_twice,),
     ),

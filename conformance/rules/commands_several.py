@@ -40,7 +40,11 @@ def broadcasts(t: Timeline) -> Iterator[Broadcast]:
         for agent in t.agents:
             there = agent.accepted is not None and agent.accepted.at < order.cause.at
             others = [x for x in tasks(t) if x.agent_id == agent.agent_id and x.id != order.id]
-            cancelled = [x for x in tasks(t) if x.id == order.id and (x.cancels or x.end)]
+            cancelled = [
+                x
+                for x in tasks(t)
+                if x.id == order.id and (x.cancels or x.end or x.unsure < t.bound(order.settled, SOON))
+            ]
             late = agent.until > t.bound(order.settled, SOON) and not cancelled
             got = any(reading.command_id(f.payload) == order.id for f in agent.of_kind("COMMAND_REQUEST"))
             if agent.user == order.user and there and not others and (got or late):
@@ -190,6 +194,18 @@ def whole_of_all(s: Scene) -> None:
     _two(s, "EXECUTING", "EXECUTING", "FAILED", broadcast=True)
 
 
+def stopped_before_it_was_delivered(s: Scene) -> None:
+    one, _ = s.agent("a1"), s.agent("a2")
+    s.wait(0.01)
+    asked = s.seconds
+    takes(one)
+    stopped = {"agentsStopped": 2, "commandsCancelled": 1, "timestamp": BORN}
+    s.rest("POST", "/system/emergency-stop", 200, {"success": True, "data": stopped}, request={}, at=asked + 0.001)
+    body = {"success": True, "data": resource(ONE, targetAgents=["a1", "a2"], broadcast=True)}
+    s.rest("POST", "/commands", 201, body, request={"content": "x", "type": "PLAN", "broadcast": True}, at=asked)
+    s.wait(5)
+
+
 def completed_though_one_failed(s: Scene) -> None:
     _two(s, "EXECUTING", "QUEUED", "COMPLETED")
 
@@ -266,7 +282,7 @@ RULES = (
         judges="A broadcast is delivered to every agent of the user.",
         when=broadcasts,
         check=reaches_all,
-        good=(whole_of_all,),
+        good=(whole_of_all, stopped_before_it_was_delivered),
         bad=(one_left_out,),
         cases=(for_all_agents,),
     ),
