@@ -27,6 +27,8 @@ RESTART = ("restarting", "restarted")
 """Notes between which the tester restarted the backend: what has a connection before has none after."""
 KEPT_WITHIN = 1.0
 """Seconds in which REST must show what a heartbeat reported (x-conformance, agent.heartbeat)."""
+GONE_WITHIN = 1.0
+"""Seconds in which dashboards must be told that an agent is gone (x-conformance, agent.lost and rest.delete)."""
 FLOOD = 0.1
 """Seconds between heartbeats below which a backend may tell several as one (STA-6)."""
 
@@ -177,6 +179,18 @@ def deletions(t: Timeline, agent_id: str | None) -> list[Exchange]:
 def life_ends(t: Timeline, agent_id: str | None, after: Event) -> float:
     """When the agent may first have been deleted after an event: what was true of it need not be so from then on."""
     return min((e.at for e in deletions(t, agent_id) if e.ended > after.at), default=float("inf"))
+
+
+def still_to_be_told(t: Timeline, dashboard: Connection, agent_id: str | None, at: float) -> int:
+    """How many ends of an agent before a moment a dashboard may be told of only after it.
+
+    Each loss and each deletion has a second for that (DIS-1, DIS-4), and nothing orders it by what comes elsewhere.
+    """
+    ends = [(x.closed.at, x.closed.at) for x in losses(t) if x.agent_id == agent_id]
+    ends += [(e.at, e.ended) for e in deletions(t, agent_id)]
+    recent = [begun for begun, ended in ends if begun < at < t.bound(ended, GONE_WITHIN)]
+    told = [f for f in dashboard.about(agent_id or "", "AGENT_DISCONNECT") if recent and min(recent) <= f.at <= at]
+    return max(0, len(recent) - len(told))
 
 
 def live_words(agent: Connection) -> set[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from conformance.rule import Finding, Rule
-from conformance.views import watchers
+from conformance.views import still_to_be_told, watchers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +39,8 @@ def when(t: Timeline) -> Iterator[Deletion]:
             known = dashboard.about(agent_id, "AGENT_DISCONNECT")
             before = [f for f in known if lost <= f.at < request.at]
             after = [f for f in known if request.at <= f.at < lost_again]
-            if before and (after or dashboard.until >= t.bound(request.ended, within)):
+            watched = min(dashboard.until, lost_again) >= t.bound(request.ended, within)
+            if before and (after or watched) and not still_to_be_told(t, dashboard, agent_id, request.at):
                 yield Deletion(request, dashboard, after, within)
 
 
@@ -61,6 +62,33 @@ def announced(s: Scene) -> None:
     dashboard.told_gone("a1")
     s.rest("DELETE", "/agents/a1", 204)
     dashboard.told_gone("a1", reason="deleted")
+    s.wait(2)
+
+
+def back_and_lost_before_it_is_told(s: Scene) -> None:
+    announced(s)
+    dashboard = s.dashboard()
+    s.agent("a2").closes()
+    dashboard.told_gone("a2")
+    s.rest("DELETE", "/agents/a2", 204)
+    s.agent("a2").closes()
+    dashboard.told_gone("a2", reason="deleted")
+    dashboard.told("a2")
+    dashboard.told_gone("a2")
+    s.wait(2)
+
+
+def told_late_of_the_loss_before(s: Scene) -> None:
+    announced(s)
+    dashboard = s.dashboard()
+    for _ in range(2):
+        s.agent("a2").closes()
+    dashboard.told_gone("a2")
+    asked = s.seconds + 0.001
+    dashboard.told("a2")
+    dashboard.told_gone("a2")
+    dashboard.told_gone("a2", reason="deleted")
+    s.rest("DELETE", "/agents/a2", 204, at=asked)
     s.wait(2)
 
 
@@ -101,7 +129,7 @@ RULE = Rule(
     judges="The deletion of an agent brings every dashboard of its user one more AGENT_DISCONNECT.",
     when=when,
     check=check,
-    good=(announced,),
+    good=(announced, back_and_lost_before_it_is_told, told_late_of_the_loss_before),
     bad=(silent, twice),
     cases=(delete_a_lost_agent,),
 )

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from conformance import reading
 from conformance.rule import Finding, Rule
-from conformance.views import Loss, deletions, losses, watchers
+from conformance.views import Loss, deletions, losses, still_to_be_told, watchers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from conformance.connection import Connection
     from conformance.scene import Scene
-    from conformance.timeline import Frame, Timeline
+    from conformance.timeline import Frame, Opened, Timeline
     from conformance.world.world import World
 
 GOING_AWAY = 1001
@@ -65,22 +65,25 @@ def _deletions_meanwhile(loss: Loss, t: Timeline) -> int:
 def announcements(loss: Loss, dashboard: Connection, t: Timeline) -> list[Frame]:
     """What a dashboard was told of this loss, up to the agent's return or a deletion asked for once it was due.
 
-    A deletion before that is told in the same way: which of the two a dashboard was told first, nobody knows.
+    A deletion before that is told in the same way: which of the two a dashboard was told first, nobody knows. What was
+    still to be told of earlier ends, when the agent said its last word, comes first.
     """
     due = t.bound(loss.closed.at, _within(t))
     end = min([loss.back_at, *(e.ended for e in deletions(t, loss.agent_id) if e.at > due)])
-    return [f for f in dashboard.about(loss.agent_id, "AGENT_DISCONNECT", after=_last_word(loss)) if f.at <= end]
+    word = _last_word(loss)
+    told = [f for f in dashboard.about(loss.agent_id, "AGENT_DISCONNECT", after=word.seq) if f.at <= end]
+    return told[max(0, min(still_to_be_told(t, dashboard, loss.agent_id, word.at), len(told) - 1)) :]
 
 
-def _last_word(loss: Loss) -> int:
+def _last_word(loss: Loss) -> Frame | Opened:
     """The agent's last own message: what comes after it about the agent's end belongs to this loss.
 
     A backend that gives an agent up may say so before it ends the socket: then the last sign of life (DIS-3) counts.
     """
     given_up = loss.closed.by == "backend"
     before = (f for f in reversed(loss.agent.frames) if f.seq < loss.closed.seq)  # afterwards it spoke to nobody
-    own = (f.seq for f in before if not given_up or (f.is_sent and f.type in {"AGENT_CONNECT", "AGENT_HEARTBEAT"}))
-    return next(own, loss.agent.opened.seq)
+    own = (f for f in before if not given_up or (f.is_sent and f.type in {"AGENT_CONNECT", "AGENT_HEARTBEAT"}))
+    return next(own, loss.agent.opened)
 
 
 def announced(s: Scene) -> None:
@@ -132,6 +135,17 @@ def told_when_it_was_deleted_long_after(s: Scene) -> None:
     s.wait(2)
     s.rest("DELETE", "/agents/a1", 204)
     dashboard.told_gone("a1", reason="deleted")
+    s.wait(2)
+
+
+def told_late_of_the_loss_before(s: Scene) -> None:
+    dashboard, agent = s.dashboard(), s.agent("a1")
+    dashboard.told("a1")
+    agent.closes()
+    s.agent("a1").closes()
+    dashboard.told_gone("a1")
+    dashboard.told("a1")
+    dashboard.told_gone("a1")
     s.wait(2)
 
 
@@ -221,6 +235,7 @@ RULE = Rule(
         given_up_while_it_speaks_on,
         deleted_after,
         told_after_its_deletion_was_answered,
+        told_late_of_the_loss_before,
     ),
     bad=(never, twice, late, without_timestamp, told_when_it_was_deleted_long_after),
     cases=(agent_leaves, agent_leaves_returns_and_leaves, agent_crashes),

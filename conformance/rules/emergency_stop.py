@@ -120,7 +120,8 @@ def words(t: Timeline) -> Iterator[Word]:
         for dashboard in t.dashboards if done else ():
             ready = next(iter(dashboard.snapshots), dashboard.accepted)
             frames = [f for f in dashboard.of_kind("EMERGENCY_STOP") if f.at >= stop.where.at]
-            if ready and ready.at < stop.where.at and (frames or dashboard.until > t.bound(stop.settled, WITHIN)):
+            own = [f for f in frames if f.payload.get("reason") == stop.reason or dashboard.user != stop.user]
+            if ready and ready.at < stop.where.at and (own or dashboard.until > t.bound(stop.settled, WITHIN)):
                 yield Word(stop, dashboard, frames)
 
 
@@ -213,6 +214,17 @@ def stopped_by_one_who_does_not_read(s: Scene) -> None:
     accepts(dashboard, stops_all(dashboard, "Smoke"))
     for _ in range(3):
         tells_of_it(s, dashboard, "Smoke", 0, 0)
+    s.wait(2)
+
+
+def one_leaves_before_the_second_stop_is_told(s: Scene) -> None:
+    leaving, dashboard = s.dashboard(), s.dashboard()
+    accepts(dashboard, stops_all(dashboard, "Fire"))
+    accepts(dashboard, stops_all(dashboard, "Smoke"))
+    tells_of_it(s, leaving, "Fire", 0, 0)
+    leaving.closes()
+    for reason in ("Fire", "Smoke"):
+        tells_of_it(s, dashboard, reason, 0, 0)
     s.wait(2)
 
 
@@ -337,7 +349,12 @@ RULES = (
         judges="The user's dashboards, and nobody else's, get one EMERGENCY_STOP within a second.",
         when=words,
         check=dashboards_told,
-        good=(all_stopped, all_stopped_over_rest, stopped_by_one_who_does_not_read),
+        good=(
+            all_stopped,
+            all_stopped_over_rest,
+            stopped_by_one_who_does_not_read,
+            one_leaves_before_the_second_stop_is_told,
+        ),
         bad=(nobody_told, told_twice, somebody_did_it, everyone_stopped),
         cases=(the_red_button,),
     ),

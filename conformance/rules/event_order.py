@@ -10,7 +10,7 @@ from conformance import reading
 from conformance.command_scene import ONE
 from conformance.rule import Finding, Rule
 from conformance.rules.silence import interval_of
-from conformance.views import Heartbeat, causes, deletions, heartbeats, is_flood, losses, watchers
+from conformance.views import Heartbeat, causes, heartbeats, is_flood, still_to_be_told, watchers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -157,14 +157,17 @@ def _begins(t: Timeline, agent: Connection, dashboard: Connection) -> int:
     """The `seq` from which what a dashboard is told is about this connection.
 
     That is its AGENT_CONNECT, for dashboards may hear before the agent has its ACK; but only its ACK where an earlier
-    loss may still be on its way.
+    loss may still be on its way, and only what is told of that loss where the agent is shown as back in time after it.
     """
     assert agent.init is not None  # noqa: S101 - see lives
     assert agent.accepted is not None  # noqa: S101
-    gone = sum(x.agent_id == agent.agent_id and x.closed.seq < agent.init.seq for x in losses(t))
-    gone += sum(e.at < agent.init.at for e in deletions(t, agent.agent_id))  # told in the same way (DIS-4)
-    told = sum(f.seq < agent.init.seq for f in dashboard.about(agent.agent_id or "", "AGENT_DISCONNECT"))
-    return agent.init.seq if told >= gone else agent.accepted.seq
+    if not (earlier := still_to_be_told(t, dashboard, agent.agent_id, agent.init.at)):
+        return agent.init.seq
+    gone = dashboard.about(agent.agent_id or "", "AGENT_DISCONNECT", after=agent.init.seq)[:earlier]
+    told = dashboard.about(agent.agent_id or "", "AGENT_STATUS", after=gone[-1].seq) if gone else []
+    due = t.bound(agent.init.at, AT_ONCE)
+    is_back = any(reading.status(f.payload) == "ONLINE" and f.at <= due for f in told)
+    return gone[-1].seq if is_back else agent.accepted.seq
 
 
 def _surely_alive_until(agent: Connection) -> float:
@@ -258,6 +261,18 @@ def told_of_a_command_given_up(s: Scene) -> None:
     dashboard.told("a1", metrics=s.metrics)
     dashboard.gets("COMMAND_STATUS", {"commandId": ONE, "agentId": "a1", "status": "CANCELLED"})
     s.wait(2)
+
+
+def told_late_of_the_loss_before(s: Scene) -> None:
+    dashboard, agent = s.dashboard(), s.agent("a1")
+    dashboard.told("a1")
+    agent.heartbeats()
+    agent.closes()
+    s.agent("a1")
+    dashboard.told("a1", metrics=s.metrics)
+    dashboard.told_gone("a1")
+    dashboard.told("a1", metrics=s.metrics)
+    s.wait(1)
 
 
 def three_each(s: Scene) -> None:
@@ -391,7 +406,7 @@ RULES = (
         judges="A connected agent that was shown ONLINE is not shown as gone while its socket lives.",
         when=lives,
         check=steady,
-        good=(one_each, cut_by_the_backend, lost_again_after_a_deletion),
+        good=(one_each, cut_by_the_backend, lost_again_after_a_deletion, told_late_of_the_loss_before),
         bad=(flicker_before_the_answer, flicker, beating_yet_given_up),
         cases=(reconnects,),
     ),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from conformance import reading
 from conformance.rule import Finding, Rule
 from conformance.timeline import Exchange
-from conformance.views import Loss, life_ends, live_words, losses, reads, watchers
+from conformance.views import Loss, life_ends, live_words, losses, reads, still_to_be_told, watchers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -182,6 +182,8 @@ def stays_offline(occasion: tuple[Loss, Connection], t: Timeline) -> Iterator[Fi
     """No AGENT_STATUS after the announcement shows it as live, unless it came back."""
     loss, dashboard = occasion
     gone = dashboard.about(loss.agent_id, "AGENT_DISCONNECT", after=loss.closed.seq)
+    before = still_to_be_told(t, dashboard, loss.agent_id, loss.closed.at)
+    gone = gone[max(0, min(before, len(gone) - 1)) :]  # those of earlier ends come first
     start = gone[0].at if gone else t.bound(loss.closed.at, WITHIN)
     for frame in dashboard.about(loss.agent_id, "AGENT_STATUS", after=loss.closed.seq):
         if start < frame.at < loss.back_at and reading.status(frame.payload) != "OFFLINE":
@@ -212,6 +214,17 @@ def lower_case(s: Scene) -> None:
     agent.closes()
     dashboard.told_gone("a1")
     s.shows(s.row("a1", status="offline"))
+
+
+def told_late_of_the_loss_before(s: Scene) -> None:
+    dashboard, agent = s.dashboard(), s.agent("a1")
+    dashboard.told("a1")
+    agent.closes()
+    s.agent("a1").closes()
+    dashboard.told_gone("a1")
+    dashboard.told("a1")
+    dashboard.told_gone("a1")
+    s.wait(2)
 
 
 def offline_over_rest(s: Scene) -> None:
@@ -328,7 +341,7 @@ RULES = (
         judges="After an agent's loss no AGENT_STATUS shows it as live until it connects again.",
         when=announced,
         check=stays_offline,
-        good=(comes_and_goes, lower_case),
+        good=(comes_and_goes, lower_case, told_late_of_the_loss_before),
         bad=(online_again,),
         cases=(come_and_go,),
     ),
