@@ -90,9 +90,12 @@ def orders(t: Timeline) -> dict[str, Order]:
 def _orders(t: Timeline) -> dict[str, Order]:
     found = [*_over_sockets(t), *_over_rest(t)]
     result: dict[str, Order] = {}
+    unsure: set[str] = set()
     for order in sorted(found, key=lambda o: o.cause.seq):
-        result.setdefault(order.id, order)
-    return result
+        first = result.setdefault(order.id, order)
+        if order.asked != first.asked and order.cause.at < first.settled:
+            unsure.add(order.id)  # two at once, and nobody knows which made it
+    return {command: order for command, order in result.items() if command not in unsure}
 
 
 def _over_sockets(t: Timeline) -> Iterator[Order]:

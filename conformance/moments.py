@@ -12,16 +12,16 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from conformance import reading
+from conformance.command_life import NOTICED
 from conformance.remembered import remembered
 from conformance.rule import Finding
-from conformance.views import causes, connections_of, deletions, items_of, narrowed, reads
+from conformance.views import Item, causes, connections_of, deletions, items_of, losses, narrowed, reads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from conformance.connection import Connection
     from conformance.timeline import Event, Exchange, Frame, Timeline
-    from conformance.views import Item
 
 MILLISECOND = 0.0011
 OK, NOT_FOUND, PAGE = 200, 404, 100
@@ -114,7 +114,7 @@ def moments(t: Timeline) -> Iterator[Moment]:
 def _spans(t: Timeline, agent: Connection) -> Iterator[Span]:
     """What the tester noted as quiet, up to the next change; and each stretch that lasted long enough by itself."""
     marks = [n.at for n in t.notes if n.kind == "quiet"]
-    changes = sorted((e.at, getattr(e, "ended", e.at)) for e in causes(t, agent.agent_id or ""))
+    changes = sorted((e.at, _taken(t, agent, e)) for e in causes(t, agent.agent_id or ""))
     lives = _lives(t, agent)
     done = settled = 0.0
     for (_, ended), (following, _) in pairwise([*changes, (math.inf, math.inf)]):
@@ -124,6 +124,19 @@ def _spans(t: Timeline, agent: Connection) -> Iterator[Span]:
         yield from (Span(*stretch) for stretch in pairwise([*noted, end]))
         if not noted and settled < end and not _told_between(t, agent, settled, end):
             yield Span(settled, end)
+
+
+def _taken(t: Timeline, agent: Connection, cause: Event) -> float:
+    """By when a cause has taken effect: of a loss that the backend did not make itself, when it says so (DIS-1)."""
+    if not any(x.closed is cause and x.closed.by != "backend" for x in losses(t)):
+        return getattr(cause, "ended", cause.at)
+    said = [i for i in reads(t, agent) if reading.status(i.value) == "OFFLINE"]
+    for dashboard in t.dashboards_of(agent.user):
+        said += [Item(f, "", f.payload) for f in dashboard.about(agent.agent_id or "", "AGENT_DISCONNECT")]
+        items = (i for f in dashboard.snapshots for i in t.remember(_shown)[f.seq].get(agent.agent_id, ()))
+        said += [i for i in items if reading.status(i.value) == "OFFLINE"]
+    known = [getattr(i.where, "ended", i.where.at) for i in said if i.where.at >= cause.at]
+    return min([*known, t.bound(cause.at, NOTICED)])
 
 
 def _lives(t: Timeline, agent: Connection) -> list[tuple[float, Connection]]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from conformance import reading
 from conformance.remembered import remembered
-from conformance.timeline import Exchange
+from conformance.timeline import VALID, Exchange
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -244,13 +244,26 @@ def _connections(t: Timeline) -> dict[str | None, tuple[Connection, ...]]:
     return {agent_id: tuple(those) for agent_id, those in found.items()}
 
 
+def unknown_connections(t: Timeline, agent_id: str | None) -> list[Connection]:
+    """Sockets on which an owner's agent announced itself and heard nothing: nobody knows whether it was accepted."""
+    return t.remember(_unknown).get((t.owners.get(agent_id or ""), agent_id), [])
+
+
+def _unknown(t: Timeline) -> dict[tuple[str | None, str | None], list[Connection]]:
+    found: dict[tuple[str | None, str | None], list[Connection]] = {}
+    for c in t.connections:
+        if c.agent_id and c.credential == VALID and c.accepted is None and not c.of_kind("ERROR"):
+            found.setdefault((c.user, c.agent_id), []).append(c)
+    return found
+
+
 @remembered
 def causes(t: Timeline, agent_id: str) -> Iterator[Event]:
     """Everything the tester did that may change an agent: what it said, its sockets' ends, changes over REST, commands.
 
     Commands of its user count, whoever they are for: they may show in its activity. So does a restart of the backend.
     """
-    for agent in connections_of(t, agent_id):
+    for agent in (*connections_of(t, agent_id), *unknown_connections(t, agent_id)):
         yield agent.opened
         yield from (f for f in agent.sent if f.type not in {"PING", "PONG", "TOKEN_REFRESH"})
         if agent.closed is not None:

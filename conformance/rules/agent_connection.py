@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from conformance import reading
 from conformance.command_orders import orders
-from conformance.command_scene import acks, asks, completes, takes
+from conformance.command_scene import ONE, acks, asks, completes, takes
 from conformance.dialogue import ANSWER_SECONDS, Said, is_valid, refusal, said
 from conformance.rule import Finding, Rule, provocation
 from conformance.rules.socket_errors import traces_of
@@ -120,7 +120,8 @@ def _also_right(s: Said, t: Timeline) -> tuple[str, ...]:
     order = orders(t).get(reading.command_id(s.sent.payload) or "")
     if order is None or order.user != s.connection.user:
         return ("NOT_FOUND",)  # CMD-4
-    return () if s.connection.agent_id in order.targets else ("INVALID_STATE",)  # CMD-3
+    early = () if order.settled < s.sent.at else ("NOT_FOUND",)
+    return early if s.connection.agent_id in order.targets else (*early, "INVALID_STATE")  # CMD-3
 
 
 def _no(code: str, about: object) -> dict[str, object]:
@@ -232,6 +233,14 @@ def in_another_name_by_its_command(s: Scene) -> None:
     in_another_name(s, "INVALID_STATE")
 
 
+def in_another_name_before_it_was_asked_for(s: Scene) -> None:
+    s.agent("a1")
+    other, dashboard = s.agent("a2"), s.dashboard()
+    sent = dashboard.sends("COMMAND_REQUEST", {"commandId": ONE, "agentId": "a1", "content": "x", "type": "PLAN"})
+    acks(other, code="NOT_FOUND", agentId="a1")
+    dashboard.gets("ACK", {"messageId": sent.id, "success": True, "commandId": ONE})
+
+
 def in_another_name_not_found(s: Scene) -> None:
     in_another_name(s, "NOT_FOUND")
 
@@ -300,6 +309,7 @@ RULES = (
             spoof_refused,
             both_have_the_same_error,
             in_another_name,
+            in_another_name_before_it_was_asked_for,
             in_another_name_by_its_command,
             in_another_name_to_another_user,
         ),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from conformance import reading
 from conformance.rest_views import agent_of, judged, last_connection, outcome, own_rows
 from conformance.rule import Finding, Rule
-from conformance.views import causes, items_of
+from conformance.views import causes, is_restarted, items_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 NO_CONTENT, NOT_FOUND, CONFLICT = 204, 404, 409
 REPLACED = 4008
 """A newer connection had taken its place before that (CON-4)."""
+OF_OTHER_CAUSE = frozenset({1001, 1003, 1008, 1009, 4001, 4002, 4003, 4004})
+"""Codes with which a backend ends a socket for what came on it, or for all: before a deletion, it may be."""
 GONE_WITHIN = 1.0
 """DIS-1: after that the backend must know that a socket has ended; seconds."""
 
@@ -40,20 +42,22 @@ def deletions(t: Timeline) -> Iterator[Deletion]:
         if agent is None:
             continue
         sockets = [a for a in t.connections if a.agent_id == agent.agent_id]
-        if any(_lived(a, e) for a in t.agents if a.agent_id == agent.agent_id):
+        if any(_lived(t, a, e) for a in t.agents if a.agent_id == agent.agent_id):
             yield Deletion(e, agent, connected=True)
         elif all(a.closed is not None and a.closed.at < e.at and _noticed(t, a, e) for a in sockets):
             yield Deletion(e, agent, connected=False)
 
 
-def _lived(agent: Connection, e: Exchange) -> bool:
+def _lived(t: Timeline, agent: Connection, e: Exchange) -> bool:
     """Whether a socket was there from before a request until its answer, or until the backend itself ended it."""
     accepted, closed = agent.accepted, agent.closed
     if accepted is None or accepted.at >= e.at or (closed is not None and closed.code == REPLACED):
         return False  # of one that was replaced nobody knows until when it was the agent's
-    if closed is None or closed.at >= e.ended:
+    if closed is None or closed.at >= e.ended + GONE_WITHIN:
         return True
-    return closed.by == "backend" and closed.at >= e.at
+    if closed.by == "backend":
+        return closed.at >= e.at and closed.code not in OF_OTHER_CAUSE and not is_restarted(t, e.at, closed.at)
+    return closed.at >= e.ended
 
 
 def _noticed(t: Timeline, agent: Connection, e: Exchange) -> bool:
@@ -125,6 +129,14 @@ def deleted_when_gone(s: Scene) -> None:
     s.dashboard(s.item("a2"))
 
 
+def deleted_while_it_is_sent_away(s: Scene) -> None:
+    deleted_when_gone(s)
+    agent, asked = s.agent("a3"), s.seconds
+    agent.sends_text(" " * 100)
+    s.rest("DELETE", "/agents/a3", 204, at=asked + 0.001, ended=s.seconds + 0.005)
+    agent.closes(by="backend", code=1009)
+
+
 def deleted_while_connected(s: Scene) -> None:
     s.agent("a1")
     s.rest("DELETE", "/agents/a1", 204)
@@ -175,7 +187,7 @@ RULE = Rule(
     judges="A deletion answers 409 and changes nothing while the agent is connected, else 204, and the agent is gone.",
     when=deletions,
     check=deleted,
-    good=(deleted_when_gone,),
+    good=(deleted_when_gone, deleted_while_it_is_sent_away),
     bad=(deleted_while_connected, refused_but_deleted, never_deleted, still_there, still_in_snapshots),
     cases=(delete_connected_then_gone,),
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from conformance.explain import Act, maybe, unexplained
 from conformance.rule import Finding, Rule
 from conformance.timeline import Exchange
-from conformance.views import OK, deletions, reads
+from conformance.views import OK, deletions, reads, unknown_connections
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -69,6 +69,10 @@ def _connects(t: Timeline, agent: Connection) -> Iterator[Act]:
             step = _to(name if isinstance(name, str) else None)
             certain = n == 0 and name is not None  # of another one on the same connection nothing is said (CON-1)
             yield Act(sent.at, c.accepted.at if certain else t.end, step if certain else maybe(step), sent)
+    for c in unknown_connections(t, agent.agent_id):
+        if c.init is not None:
+            name = c.init.payload.get("name")
+            yield Act(c.init.at, t.end, maybe(_to(name if isinstance(name, str) and name else None)), c.init)
 
 
 def _renames(t: Timeline, agent: Connection) -> Iterator[Act]:
@@ -76,7 +80,7 @@ def _renames(t: Timeline, agent: Connection) -> Iterator[Act]:
         if e.path.endswith(f"/{agent.agent_id}") and e.user == agent.user and e.status // 100 != REFUSED:
             name = e.request.get("name") if isinstance(e.request, dict) else None
             if isinstance(name, str):
-                yield Act(e.at, e.ended, _to(name) if e.status == OK else maybe(_to(name)), e)
+                yield Act(e.at, e.ended if e.status else t.end, _to(name) if e.status == OK else maybe(_to(name)), e)
 
 
 def _shown(t: Timeline, agent: Connection) -> Iterator[Act]:
@@ -99,6 +103,24 @@ def new_after_its_deletion(s: Scene) -> None:
     s.rest("DELETE", "/agents/a1", 204)
     s.agent("a1", name="Cyd")
     s.shows(s.row("a1", name="Cyd"))
+
+
+def named_anew_and_cut_off(s: Scene) -> None:
+    s.agent("a1").closes()
+    s.rest("PATCH", "/agents/a1", 200, {"success": True, "data": s.row("a1", name="Bea")}, request={"name": "Bea"})
+    again = s.socket("agent")
+    able = {"maxTokens": 1, "supportsInterrupt": True, "supportsTrace": False}
+    who = {"agentId": "a1", "name": "Ida", "agentType": "CLAUDE", "version": "1", "hostMachine": "h"}
+    again.sends("AGENT_CONNECT", who | {"capabilities": able})
+    again.closes(by="backend", code=None)
+    s.shows(s.row("a1", name="Ida", status="OFFLINE"))
+
+
+def renamed_after_the_line_broke(s: Scene) -> None:
+    s.agent("a1")
+    s.rest("PATCH", "/agents/a1", 0, request={"name": "Bea"}, failure="the connection broke")
+    s.shows(s.row("a1"))
+    s.shows(s.row("a1", name="Bea"))
 
 
 def the_old_name_came_back(s: Scene) -> None:
@@ -128,7 +150,12 @@ RULE = Rule(
     judges="The names that an agent is shown with are explained by some order of what gave it names.",
     when=stories,
     check=explained,
-    good=(renamed_between_heartbeats, new_after_its_deletion),
+    good=(
+        renamed_between_heartbeats,
+        new_after_its_deletion,
+        named_anew_and_cut_off,
+        renamed_after_the_line_broke,
+    ),
     bad=(the_old_name_came_back,),
     cases=(renames_race,),
 )

@@ -173,6 +173,8 @@ def lost(t: Timeline) -> Iterator[Lost]:
         before = [r for r in seen if said and r.where.at > said[-1].at and r.where.ended <= loss.closed.at][-1:]
         if not before or not beats or before[0].value.get("last_heartbeat") is None or beats.count(beats[-1]) > 1:
             continue
+        if any(f.type == "AGENT_HEARTBEAT" and f.at > told[-1].sent.at for f in said):
+            continue  # its last one got no answer: nobody knows whether it counts
         due = t.bound(told[-1].sent.at, KEPT_WITHIN)  # a backend that is killed before may have lost it (HB-2)
         if any(n.kind in RESTART and told[-1].sent.at < n.at < due for n in t.notes):
             continue
@@ -210,6 +212,16 @@ def killed_before_it_was_stored(s: Scene) -> None:
     s.note(RESTART[0])
     agent.closes("backend", None)
     s.shows(s.row("a2", status="OFFLINE", last_heartbeat=None, last_metrics=None))
+
+
+def last_words_unanswered(s: Scene) -> None:
+    away(s)
+    agent = s.agent("a2")
+    agent.heartbeats()
+    agent.sends("AGENT_HEARTBEAT", {"agentId": "a2", "healthMetrics": s.health | {"cpuUsage": 99}})
+    s.shows(s.row("a2", last_heartbeat=s.born, last_metrics=s.metrics))
+    agent.closes()
+    s.shows(s.row("a2", status="OFFLINE", last_heartbeat=s.born, last_metrics=s.metrics | {"cpuUsage": 99}))
 
 
 def remembered(s: Scene) -> None:
@@ -269,7 +281,7 @@ RULES = (
         judges="An agent that went away keeps its last heartbeat and metrics.",
         when=lost,
         check=kept,
-        good=(remembered, killed_before_it_was_stored),
+        good=(remembered, killed_before_it_was_stored, last_words_unanswered),
         bad=(heartbeat_wiped, metrics_wiped, leaving_as_heartbeat),
         cases=(read_before_and_after_leaving,),
     ),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from conformance import reading
 from conformance.rest_views import DEFAULT_LIMIT, ids, instant, lists
 from conformance.rule import Finding, Rule, provocation
+from conformance.views import deletions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,6 +63,8 @@ def _word(agent_id: str) -> str:
 
 def _born_before(t: Timeline, first: str, second: str) -> bool:
     """Whether an agent was accepted before another was announced."""
+    if deletions(t, first) or deletions(t, second):
+        return False  # another agent of that id may have been born since
     mine = {name: [a for a in t.agents if a.agent_id == name and a.accepted and a.init] for name in (first, second)}
     if not mine[first] or not mine[second]:
         return False
@@ -72,6 +75,14 @@ def _born_before(t: Timeline, first: str, second: str) -> bool:
 def sorted_list(s: Scene) -> None:
     s.lists(s.row("b", created_at="2025-10-09T08:00:02Z"), s.row("a"), s.row("c"))
     s.lists(s.row("b", created_at="2025-10-09T10:00:01+02:00"), s.row("a", created_at="2025-10-09T08:00:00.5Z"))
+
+
+def deleted_and_new(s: Scene) -> None:
+    s.agent("b").closes()
+    s.agent("a")
+    s.rest("DELETE", "/agents/b", 204)
+    s.agent("b")
+    s.lists(s.row("b"), s.row("a"))
 
 
 def shown_less_exactly_than_known(s: Scene) -> None:
@@ -133,7 +144,7 @@ RULE = Rule(
     judges="The list is sorted by created_at, the newest first, and by agent_id among equals.",
     when=longer,
     check=newest_first,
-    good=(sorted_list, shown_less_exactly_than_known, sorted_as_in_a_dictionary),
+    good=(sorted_list, deleted_and_new, shown_less_exactly_than_known, sorted_as_in_a_dictionary),
     bad=(oldest_first, ties_falling, ties_as_they_came),
     cases=(page_by_page,),
 )

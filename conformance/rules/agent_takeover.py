@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from conformance.dialogue import ANSWER_SECONDS, Said, said
 from conformance.rule import Finding, Rule, provocation
-from conformance.views import rest_agents
+from conformance.views import deletions, is_restarted, rest_agents
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from conformance.world.world import World
 
 FORBIDDEN = 4003
+OF_OTHER_CAUSE = frozenset({1001, 4002})
 
 
 class Attempt(NamedTuple):
@@ -41,7 +42,11 @@ def attempts(t: Timeline) -> Iterator[Attempt]:
             or owner.accepted.seq > s.sent.seq
         ):
             continue
-        if s.sent.type == "AGENT_CONNECT" and (s.answers or s.connection.closed or s.unanswered(t)):
+        end = s.connection.closed
+        refused = end is not None and end.by == "backend" and not is_restarted(t, s.sent.at, end.at)
+        until = s.answers[0].at if s.answers else s.connection.until
+        free = any(e.at < until for e in deletions(t, owner.agent_id))
+        if s.sent.type == "AGENT_CONNECT" and (s.answers or refused or s.unanswered(t)) and not free:
             yield Attempt(s, owner)
 
 
@@ -81,9 +86,12 @@ def _owner_unharmed(attempt: Attempt, t: Timeline) -> Iterator[Finding]:
     own = [c for c in t.agents if c.agent_id == owner.agent_id and c.user == owner.user]
     alive = [c for c in own if c.opened.at < s.sent.at < c.until]
     for c in alive:
-        if c.closed and c.closed.by == "backend" and c.closed.seq > s.sent.seq and c is own[-1]:
+        end = c.closed
+        if end is None or end.by != "backend" or end.seq < s.sent.seq or c is not own[-1]:
+            continue
+        if end.code not in OF_OTHER_CAUSE and not is_restarted(t, s.sent.at, end.at):
             says = "another user's attempt ended the connection of the owner's agent"
-            yield Finding(says, c.closed, "", "an open connection", c.closed.code, (s.sent,))
+            yield Finding(says, end, "", "an open connection", end.code, (s.sent,))
     name, version = s.sent.payload.get("name"), s.sent.payload.get("version")
     said_so = [c.init.payload.get("version") for c in own if c.init]
     seen = [
@@ -121,6 +129,31 @@ def an_agent_of_his_own(s: Scene) -> None:
     other.gets("ACK", {"messageId": sent.id, "success": True, "agentId": "b-7"})
     s.dashboard().told("a1")
     s.shows(s.row("b-7", version="6.6.6"), user="bob")
+
+
+def the_backend_is_restarted_later(s: Scene) -> None:
+    owner = s.agent("a1")
+    thief = s.socket("agent", "bob")
+    sent = thief.sends("AGENT_CONNECT", {"agentId": "a1", "version": "6.6.6"})
+    thief.gets("ERROR", {"code": "FORBIDDEN", "message": "No", "recoverable": False, "originalMessageId": sent.id})
+    thief.closes(by="backend", code=FORBIDDEN)
+    s.note("restarting", how="stopped")
+    owner.closes(by="backend", code=1001)
+    s.note("restarted")
+
+
+def cut_before_its_answer(s: Scene) -> None:
+    refused(s)
+    thief = s.socket("agent", "bob")
+    thief.sends("AGENT_CONNECT", {"agentId": "a1", "version": "6.6.6"})
+    thief.closes(by="fault", code=None)
+
+
+def free_since_its_deletion(s: Scene) -> None:
+    refused(s)
+    s.agent("a2").closes()
+    s.rest("DELETE", "/agents/a2", 204)
+    s.agent("a2", "bob")
 
 
 def taken_over(s: Scene) -> None:
@@ -174,7 +207,13 @@ RULE = Rule(
     judges="Connecting with another user's agentId is FORBIDDEN or makes another agent; the owner never notices.",
     when=attempts,
     check=no_takeover,
-    good=(refused, an_agent_of_his_own),
+    good=(
+        refused,
+        an_agent_of_his_own,
+        the_backend_is_restarted_later,
+        cut_before_its_answer,
+        free_since_its_deletion,
+    ),
     bad=(taken_over, shown_to_the_owner, left_connected),
     cases=(foreign_agent_id,),
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from conformance import reading
 from conformance.command_life import NEVER, Task, tasks
 from conformance.command_orders import Order, limits_in, orders
-from conformance.command_scene import ONE, TWO, acks, asks, completes, creates, queue, resource, shows, takes
+from conformance.command_scene import ONE, THREE, TWO, acks, asks, completes, creates, queue, resource, shows, takes
 from conformance.command_views import readings
 from conformance.rule import Finding, Rule
 
@@ -70,6 +70,17 @@ def delivered_as_asked(s: Scene) -> None:
     takes(agent, executionConstraints=LIMITS, agentId="a1")
     creates(s, TWO)
     takes(agent, TWO, executionConstraints={"timeLimitMs": None})
+
+
+def one_id_asked_for_twice_at_once(s: Scene) -> None:
+    delivered_as_asked(s)
+    agent, one, other = s.agent("a1"), s.dashboard(), s.dashboard()
+    asked = {"commandId": THREE, "agentId": "a1", "type": "PLAN"}
+    first = one.sends("COMMAND_REQUEST", asked | {"content": "first"})
+    second = other.sends("COMMAND_REQUEST", asked | {"content": "second"})
+    for dashboard, sent in ((one, first), (other, second)):
+        dashboard.gets("ACK", {"messageId": sent.id, "success": True, "commandId": THREE})
+    takes(agent, THREE, content="second", type="PLAN")
 
 
 def content_dropped(s: Scene) -> None:
@@ -295,7 +306,7 @@ RULES = (
         judges="An agent gets its own commands only, with the content, type and limits that were asked for.",
         when=deliveries,
         check=as_asked,
-        good=(delivered_as_asked,),
+        good=(delivered_as_asked, one_id_asked_for_twice_at_once),
         bad=(content_dropped, limits_dropped, delivered_to_another),
         cases=(all_that_can_be_asked,),
     ),

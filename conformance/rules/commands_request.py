@@ -38,10 +38,18 @@ def first_requests(t: Timeline) -> Iterator[Said]:
         agent, command = s.sent.payload["agentId"], s.sent.payload.get("commandId")
         again = command in asked or (command is not None and seen.get(command, s.sent).at < s.sent.at)
         asked |= {command} - {None}
+        again = again or (command is not None and _is_overtaken(s, t))
         there = any(a.agent_id == agent and a.accepted and a.accepted.at < s.sent.at for a in t.agents)
         own = there and t.owners.get(agent) == s.connection.user
         if own and not again and f"/agents/{agent}" not in deleted and _judged(s, t):
             yield s
+
+
+def _is_overtaken(s: Said, t: Timeline) -> bool:
+    """Whether the same id was asked for elsewhere before this request was answered."""
+    others = (o for o in requests(t) if o.connection is not s.connection)
+    until = s.answers[0].at if s.answers else t.end
+    return any(o.sent.payload.get("commandId") == s.sent.payload["commandId"] and o.sent.at < until for o in others)
 
 
 def acknowledged(s: Said, _t: Timeline) -> Iterator[Finding]:
@@ -71,6 +79,15 @@ def accepted_with_or_without_id(s: Scene) -> None:
     asks(dashboard)
     sent = dashboard.sends("COMMAND_REQUEST", {"agentId": "a1", "content": "x", "type": "PLAN"})
     accepts(dashboard, sent, commandId=TWO, further=1)
+
+
+def one_id_asked_for_twice_at_once(s: Scene) -> None:
+    accepted_with_or_without_id(s)
+    one, other = s.dashboard(), s.dashboard()
+    asked = {"commandId": THREE, "agentId": "a1", "type": "PLAN"}
+    first = one.sends("COMMAND_REQUEST", asked | {"content": "first"})
+    accepts(other, other.sends("COMMAND_REQUEST", asked | {"content": "second"}), commandId=THREE)
+    refuses(one, first, "INVALID_STATE")
 
 
 def request_swallowed(s: Scene) -> None:
@@ -365,7 +382,7 @@ RULES = (
         judges="A COMMAND_REQUEST for an agent of the user is answered by ACK with the command's id.",
         when=first_requests,
         check=acknowledged,
-        good=(accepted_with_or_without_id, same_over_rest_is_another),
+        good=(accepted_with_or_without_id, one_id_asked_for_twice_at_once, same_over_rest_is_another),
         bad=(request_swallowed, request_refused, accepted_without_name),
         cases=(with_and_without_an_id,),
     ),

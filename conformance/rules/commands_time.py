@@ -12,7 +12,7 @@ from conformance.command_scene import ONE, TWO, accepts, acks, asks, cancels, co
 from conformance.command_views import about
 from conformance.command_views import told as told_of
 from conformance.rule import Finding, Rule, provocation
-from conformance.views import losses, watchers
+from conformance.views import connections_of, losses, watchers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,7 +91,8 @@ def limit_kept(one: Timed, t: Timeline) -> Iterator[Finding]:
     """FAILED not before the limit and within two seconds after it, and COMMAND_CANCEL to the agent."""
     yield from _in_time(one, t, "FAILED", LIMIT_WITHIN, "its time limit")
     due = t.bound(one.began.settled + one.seconds, LIMIT_WITHIN)
-    if one.agent.until > due and (not one.heard or one.heard[0].at > due):
+    later = [a.opened.at for a in connections_of(t, one.agent.agent_id) if a.opened.at > one.agent.opened.at]
+    if min([one.agent.until, *later]) > due and (not one.heard or one.heard[0].at > due):
         says = "the agent is not told to give up a command that has passed its time limit"
         got = f"{one.heard[0].at - due:.2f} s too late" if one.heard else "none"
         expected = f"COMMAND_CANCEL to {one.task.agent_id}"
@@ -144,6 +145,21 @@ def lost_on_another_connection(s: Scene) -> None:
     newer.closes()
     told(dashboard, "FAILED", TWO, "a2")
     s.wait(2)
+
+
+def told_to_give_up_on_another_connection(s: Scene) -> None:
+    _runs_on(s, 2.5)
+    agent, dashboard = s.agent("a2", "bob"), s.dashboard(user="bob")
+    asks(dashboard, TWO, "a2", executionConstraints={"timeLimitMs": 700})
+    takes(agent, TWO, executionConstraints={"timeLimitMs": 700})
+    acks(agent, TWO)
+    s.wait(2.5)
+    newer = s.agent("a2", "bob")
+    newer.gets("COMMAND_CANCEL", {"commandId": TWO, "reason": "Time is up"})
+    told(dashboard, "FAILED", TWO, "a2", error="Time limit exceeded")
+    s.wait(0.9)
+    agent.closes("backend", 4008)
+    s.wait(5)
 
 
 def _runs_on(s: Scene, seconds: float, *, heard: bool = True, ends: bool = True) -> None:
@@ -266,7 +282,7 @@ RULES = (
         judges="Past its limit, and not before, a command is FAILED within two seconds, and its agent told to cancel.",
         when=limits,
         check=limit_kept,
-        good=(ended_at_its_limit, lost_on_another_connection),
+        good=(ended_at_its_limit, lost_on_another_connection, told_to_give_up_on_another_connection),
         bad=(ended_before_its_limit, ended_long_after_its_limit, agent_runs_on, never_ended),
         cases=(past_its_limit,),
     ),

@@ -54,6 +54,16 @@ def agree_on_lost(s: Scene) -> None:
     s.wait(1)
 
 
+def loss_noticed_while_it_is_read(s: Scene) -> None:
+    agree(s)
+    agent = s.agent("a2")
+    agent.closes(by="fault", code=None)
+    s.note("quiet")
+    s.lists(s.row("a2"), query={"limit": "100", "offset": "0"})
+    s.shows(s.row("a2", status="OFFLINE"))
+    s.wait(1)
+
+
 def list_differs(s: Scene) -> None:
     s.agent("a1").heartbeats()
     s.note("quiet")
@@ -215,7 +225,7 @@ RULES = (
         judges="At a quiet moment list, single, fresh snapshot and snapshot plus events say the same of each agent.",
         when=moments,
         check=disagreements,
-        good=(agree, agree_on_lost),
+        good=(agree, agree_on_lost, loss_noticed_while_it_is_read),
         bad=(list_differs, snapshot_stale, snapshot_forgets, listed_twice, event_lost, mixed_case),
         cases=(several_agents,),
     ),
