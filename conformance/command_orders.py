@@ -87,11 +87,14 @@ def orders(t: Timeline) -> dict[str, Order]:
     return t.remember(_orders)
 
 
+def _accepted(t: Timeline) -> list[Order]:
+    return [*_over_sockets(t), *_over_rest(t)]
+
+
 def _orders(t: Timeline) -> dict[str, Order]:
-    found = [*_over_sockets(t), *_over_rest(t)]
     result: dict[str, Order] = {}
     unsure: set[str] = set()
-    for order in sorted(found, key=lambda o: o.cause.seq):
+    for order in sorted(t.remember(_accepted), key=lambda o: o.cause.seq):
         first = result.setdefault(order.id, order)
         if order.asked != first.asked and order.cause.at < first.settled:
             unsure.add(order.id)  # two at once, and nobody knows which made it
@@ -132,6 +135,7 @@ def unclear_since(t: Timeline, agent_id: str | None) -> float:
         for e in t.calls("createCommand")
         if (not e.status or e.failure) and isinstance(e.request, dict) and _is_for(agent_id, e.request)
     ]
+    asked += [o.cause.at for o in t.remember(_accepted) if o.id not in orders(t) and agent_id in o.targets]
     return min(asked, default=float("inf"))
 
 

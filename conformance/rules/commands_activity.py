@@ -184,6 +184,20 @@ def busy_with_what_broke_off(s: Scene) -> None:
     dashboard.told("a1", metrics=s.metrics, activityState="QUEUED")
 
 
+def one_id_asked_for_twice_at_once(s: Scene) -> None:
+    true_at_each_stage(s)
+    agent, one, other = s.agent("a2"), s.dashboard(s.item("a2")), s.dashboard(s.item("a2"))
+    asked = {"commandId": TWO, "agentId": "a2", "type": "PLAN"}
+    first = one.sends("COMMAND_REQUEST", asked | {"content": "first"})
+    second = other.sends("COMMAND_REQUEST", asked | {"content": "second"})
+    for dashboard, sent in ((one, first), (other, second)):
+        dashboard.gets("ACK", {"messageId": sent.id, "success": True, "commandId": TWO})
+    s.wait(2)
+    s.note("quiet")
+    agent.heartbeats()
+    one.told("a2", metrics=s.metrics, activityState="QUEUED")
+
+
 def always_idle(s: Scene) -> None:
     _work(s, "IDLE", "IDLE", "IDLE")
 
@@ -286,7 +300,12 @@ RULES = (
         judges="activityState in AGENT_STATUS is PROCESSING, QUEUED or IDLE as the agent's commands are.",
         when=shown,
         check=activity_true,
-        good=(true_at_each_stage, busy_with_what_nobody_knows_of, busy_with_what_broke_off),
+        good=(
+            true_at_each_stage,
+            busy_with_what_nobody_knows_of,
+            busy_with_what_broke_off,
+            one_id_asked_for_twice_at_once,
+        ),
         bad=(always_idle, idle_while_waiting, busy_for_ever, activity_left_out),
         cases=(an_agent_at_work,),
     ),

@@ -11,6 +11,7 @@ from conformance.command_orders import Order, limits_in, orders
 from conformance.command_scene import ONE, THREE, TWO, acks, asks, completes, creates, queue, resource, shows, takes
 from conformance.command_views import readings
 from conformance.rule import Finding, Rule
+from conformance.views import connections_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -185,6 +186,8 @@ def _turn(t: Timeline, task: Task, agent: Connection, busy: list[tuple[Task, flo
         return
     if agent.accepted is None or any(f.type == "AGENT_ERROR" for f in agent.sent):
         return
+    if t.remember(_has_another, agent.agent_id):
+        return
     free = max((end for other, end in busy if other is not task), default=0.0)
     since = max(agent.accepted.at, task.order.settled, free)
     later = [a.opened.at for a in t.agents if a.agent_id == agent.agent_id and a.opened.at > agent.opened.at]
@@ -192,6 +195,12 @@ def _turn(t: Timeline, task: Task, agent: Connection, busy: list[tuple[Task, flo
     until = min([agent.until, task.unsure, *later, *steps, *(c[0].at for c in task.cancels)])
     if t.bound(since, SOON) < until:
         yield Turn(task, agent, [], since, until)
+
+
+def _has_another(t: Timeline, agent_id: str | None) -> bool:
+    """Whether the agent was given a command of which nobody knows when it was asked for: it may be busy with it."""
+    given = (f for a in connections_of(t, agent_id) for f in a.of_kind("COMMAND_REQUEST"))
+    return any((reading.command_id(f.payload) or "") not in orders(t) for f in given)
 
 
 def _busy(t: Timeline, agent: Connection) -> list[tuple[Task, float]]:
@@ -229,6 +238,19 @@ def one_after_the_other(s: Scene) -> None:
     takes(agent, TWO)
     creates(s, "44444444-0000-4000-8000-000000000000")
     s.wait(4)
+
+
+def behind_one_that_nobody_knows_of(s: Scene) -> None:
+    agent, dashboard, other = s.agent("a1"), s.dashboard(), s.dashboard()
+    asks(dashboard)
+    takes(agent)
+    completes(agent)
+    asked = {"commandId": THREE, "agentId": "a1", "content": "Say hello", "type": "NATURAL"}
+    other.sends("COMMAND_REQUEST", asked)
+    other.closes(by="fault", code=None)
+    takes(agent, THREE)
+    asks(dashboard, TWO)
+    s.wait(5)
 
 
 def never_delivered(s: Scene) -> None:
@@ -326,7 +348,7 @@ RULES = (
         judges="A command from a dashboard is delivered to its agent when that is free, and once on each connection.",
         when=turns(lambda task: not task.order.over_rest),
         check=once,
-        good=(one_after_the_other,),
+        good=(one_after_the_other, behind_one_that_nobody_knows_of),
         bad=(never_delivered, stuck_behind_a_finished_one, delivered_twice),
         cases=(all_that_can_be_asked,),
     ),

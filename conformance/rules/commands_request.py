@@ -47,9 +47,16 @@ def first_requests(t: Timeline) -> Iterator[Said]:
 
 def _is_overtaken(s: Said, t: Timeline) -> bool:
     """Whether the same id was asked for elsewhere before this request was answered."""
-    others = (o for o in requests(t) if o.connection is not s.connection)
+    same = t.remember(_by_name)[s.sent.payload["commandId"]]
     until = s.answers[0].at if s.answers else t.end
-    return any(o.sent.payload.get("commandId") == s.sent.payload["commandId"] and o.sent.at < until for o in others)
+    return any(o.connection is not s.connection and o.sent.at < until for o in same)
+
+
+def _by_name(t: Timeline) -> dict[object, list[Said]]:
+    found: dict[object, list[Said]] = {}
+    for s in requests(t):
+        found.setdefault(s.sent.payload.get("commandId"), []).append(s)
+    return found
 
 
 def acknowledged(s: Said, _t: Timeline) -> Iterator[Finding]:
