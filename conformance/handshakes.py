@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from conformance.remembered import remembered
+from conformance.views import is_restarted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +47,7 @@ def handshakes(t: Timeline) -> Iterator[Handshake]:
             snapshot = next(iter(dashboard.of_kind("dashboard:connected", after=init.seq, before=end)), None)
             watched = min(dashboard.until, end) >= t.bound(init.at, within)
             closed = dashboard.closed is not None and dashboard.closed.by == "backend"
-            cut = closed and (index > 0 or in_time(dashboard, t))
+            cut = closed and (index > 0 or in_time(dashboard, t)) and not is_restarted(t, init.at, dashboard.until)
             acks = dashboard.of_kind("ACK", after=init.seq, before=end)
             otherwise = init.id is not None and any(f.payload.get("messageId") == init.id for f in acks)
             if ((ready or otherwise) and snapshot) or watched or cut:

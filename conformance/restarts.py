@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
+from conformance.dialogue import ANSWER_SECONDS, said_on
 from conformance.remembered import remembered
 from conformance.rest_views import judged
 from conformance.views import OK, RESTART
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from conformance.connection import Connection
+    from conformance.dialogue import Said
     from conformance.timeline import Exchange, Note, Timeline
 
 IDLE = ("DASHBOARD_INIT", "PING", "PONG")
@@ -67,13 +69,18 @@ def survivors(t: Timeline) -> Iterator[Survivor]:
             yield Survivor(restart, user, agent_id, mine[-1], min(back, default=math.inf))
 
 
+def _time_of(s: Said, t: Timeline) -> tuple[float, float]:
+    """When a message may have been served: until its answer, or for as long as that may take."""
+    return s.sent.at, s.answers[0].at if s.answers else t.bound(s.sent.at, ANSWER_SECONDS)
+
+
 @remembered
 def looks(t: Timeline) -> Iterator[tuple[Exchange, Exchange]]:
     """The last good answer to each GET before a restart and the first after it, if only the restart lay between."""
     for restart in restarts(t):
         changed = [
-            *(e.at for e in t.exchanges if e.method != "GET"),
-            *(f.at for c in t.connections for f in c.sent if f.type not in IDLE),
+            *((e.at, e.ended) for e in t.exchanges if e.method != "GET"),
+            *(_time_of(s, t) for c in t.connections for s in said_on(c) if s.sent.type not in IDLE),
         ]
         before: dict[tuple[str, str, str], Exchange] = {}
         after: dict[tuple[str, str, str], Exchange] = {}
@@ -87,5 +94,5 @@ def looks(t: Timeline) -> Iterator[tuple[Exchange, Exchange]]:
                 after.setdefault(key, e)
         for key in before.keys() & after.keys():
             first, second = before[key], after[key]
-            if not any(first.at <= at <= second.ended for at in changed):
+            if not any(at <= second.ended and first.at <= done for at, done in changed):
                 yield first, second

@@ -46,6 +46,11 @@ class Item:
         """Its id, under whatever name."""
         return reading.agent_id(self.value)
 
+    @property
+    def ended(self) -> float:
+        """When all of it had come: what changed while it was asked for may be in it."""
+        return getattr(self.where, "ended", self.where.at)
+
 
 @remembered
 def rest_agents(t: Timeline, *operations: str) -> Iterator[Item]:

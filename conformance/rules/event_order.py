@@ -55,7 +55,11 @@ def _news(t: Timeline, agent_id: str) -> list[float]:
 def _pending(echo: Echo, t: Timeline) -> bool:
     """Whether what an earlier cause brings may still be on its way, showing this heartbeat's metrics as the present."""
     sent = echo.beat.sent
-    earlier = [e for e in causes(t, echo.beat.agent_id) if e.seq < sent.seq and t.bound(e.at, 1.0) > sent.at]
+    earlier = [
+        e
+        for e in causes(t, echo.beat.agent_id)
+        if e.seq < sent.seq and t.bound(getattr(e, "ended", e.at), 1.0) > sent.at
+    ]
     told = echo.dashboard.about(echo.beat.agent_id, "AGENT_STATUS")
     return bool(earlier) and not any(max(e.seq for e in earlier) < f.seq < sent.seq for f in told)
 
@@ -241,6 +245,19 @@ def told_late_of_the_connect(s: Scene) -> None:
     s.wait(1)
 
 
+def told_of_a_slow_rename_as_well(s: Scene) -> None:
+    dashboard, agent = s.dashboard(), s.agent("a1")
+    dashboard.told("a1")
+    asked = s.seconds
+    s.wait(1.5)
+    s.rest("PATCH", "/agents/a1", 200, {"success": True, "data": s.row("a1")}, at=asked)
+    _beat(s, dashboard, agent, 11)
+    dashboard.told("a1", metrics=s.metrics | {"commandsExecuted": 11})
+    s.wait(2)
+    _beat(s, dashboard, agent, 12)
+    s.wait(1)
+
+
 def told_of_a_command_as_well(s: Scene) -> None:
     dashboard, agent = s.dashboard(), s.agent("a1")
     dashboard.told("a1", activityState="IDLE", queuedCommands=0)
@@ -386,7 +403,13 @@ RULES = (
         judges="One heartbeat brings one AGENT_STATUS to each dashboard.",
         when=beats,
         check=once,
-        good=(one_each, told_late_of_the_connect, told_of_a_command_as_well, told_of_a_command_given_up),
+        good=(
+            one_each,
+            told_late_of_the_connect,
+            told_of_a_command_as_well,
+            told_of_a_command_given_up,
+            told_of_a_slow_rename_as_well,
+        ),
         bad=(three_each,),
         cases=(spaced_heartbeats,),
     ),

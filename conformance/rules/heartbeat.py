@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from conformance import reading
+from conformance.dialogue import said_on
 from conformance.rule import Finding, Rule
 from conformance.views import Heartbeat, Item, heartbeats, is_cut_short, life_ends, reads, statuses
 
@@ -35,13 +36,14 @@ def _beats(t: Timeline, *, valid: bool) -> Iterator[Beat]:
     within = t.contract.within("agent.heartbeat", "to-agent.SERVER_HEARTBEAT")
     for agent in t.agents:
         own = (agent.agent_id, agent.init and agent.init.payload.get("agentId"))  # what was sent may be any JSON
+        given = {s.sent.seq: s.answers for s in said_on(agent)}
         for sent in agent.sent:
             ready = agent.accepted is not None and sent.seq > agent.accepted.seq and sent.type == "AGENT_HEARTBEAT"
             if not ready or sent.payload.get("agentId") not in own or not isinstance(sent.value, dict):
                 continue
             if t.contract.shapes.accepts(SCHEMA, sent.value.get("payload")) != valid:
                 continue
-            answers = [f for f in agent.received if f.seq > sent.seq and f.kind in {"SERVER_HEARTBEAT", "ACK", "ERROR"}]
+            answers = [f for f in given.get(sent.seq, ()) if f.kind in {"SERVER_HEARTBEAT", "ACK", "ERROR"}]
             if answers or agent.until >= t.bound(sent.at, within):
                 yield Beat(agent, sent, answers)
 
@@ -84,7 +86,7 @@ def kept_beats(t: Timeline) -> Iterator[Kept]:
             continue
         following = [b.sent.at for b in beats if b.agent_id == beat.agent_id and b.sent.seq > beat.sent.seq]
         end = min([*following, life_ends(t, beat.agent_id, beat.sent)])
-        items = [i for i in reads(t, beat.agent) if i.where.seq > beat.answer.seq and i.where.at < end]
+        items = [i for i in reads(t, beat.agent) if i.where.seq > beat.answer.seq and i.ended <= end]
         if any(_follows(i, beat) for i in items) or any(i.where.at > t.bound(beat.sent.at, 1.0) for i in items):
             yield Kept(beat, items)
 
@@ -135,7 +137,7 @@ def advances(t: Timeline) -> Iterator[Advance]:
     for beat in heartbeats(t):
         items = [i for i in reads(t, beat.agent) if _unix(_time_of(i.value)) and "." in str(_time_of(i.value))]
         before = [i for i in items if i.where.seq < beat.sent.seq]
-        after = [i for i in items if i.where.seq > beat.answer.seq]
+        after = [i for i in items if i.where.at > beat.answer.at]
         if not before or not after or is_cut_short(t, beat):
             continue
         old = _time_of(before[-1].value)
@@ -195,6 +197,34 @@ def followed(s: Scene) -> None:
     s.shows(s.row("a1"))
     dashboard.told("a1", metrics=s.metrics)
     s.shows(s.row("a1", last_heartbeat="2025-10-09T08:53:20.000Z", last_metrics=s.metrics))
+
+
+def gone_before_the_answer(s: Scene) -> None:
+    agent = s.agent("a1")
+    agent.heartbeats()
+    refreshed = agent.sends("TOKEN_REFRESH", {"accessToken": "t"})
+    agent.sends("AGENT_HEARTBEAT", {"agentId": "a1", "healthMetrics": s.health})
+    agent.gets("ACK", {"messageId": refreshed.id, "success": True})
+    agent.closes()
+
+
+def read_while_the_next_came(s: Scene) -> None:
+    time, agent = "2025-10-09T08:53:20.000Z", s.agent("a1")
+    agent.heartbeats()
+    s.wait(2)
+    asked = s.seconds
+    agent.heartbeats(commandsProcessed=9)
+    s.shows(s.row("a1", last_heartbeat=time, last_metrics=s.metrics | {"commandsExecuted": 9}), at=asked)
+
+
+def answered_late_of_what_was_before(s: Scene) -> None:
+    agent, asked = s.agent("a1"), s.seconds
+    for second in (20, 21):
+        agent.heartbeats()
+        s.shows(s.row("a1", last_heartbeat=f"2025-10-09T08:53:{second}.500Z", last_metrics=s.metrics))
+    agent.heartbeats()
+    s.shows(s.row("a1", last_heartbeat="2025-10-09T08:53:20.500Z", last_metrics=s.metrics), at=asked + 0.035)
+    s.shows(s.row("a1", last_heartbeat="2025-10-09T08:53:22.500Z", last_metrics=s.metrics))
 
 
 def unanswered(s: Scene) -> None:
@@ -337,7 +367,10 @@ RULES = (
         judges="Every valid heartbeat is answered by SERVER_HEARTBEAT within a second.",
         when=valid_beats,
         check=answered,
-        good=(followed,),
+        good=(
+            followed,
+            gone_before_the_answer,
+        ),
         bad=(unanswered, only_acknowledged),
         cases=(beats_and_reads,),
     ),
@@ -347,7 +380,11 @@ RULES = (
         judges="After a heartbeat REST shows its metrics and its time within a second.",
         when=kept_beats,
         check=kept,
-        good=(followed, killed_before_it_had_to_be_kept),
+        good=(
+            followed,
+            killed_before_it_had_to_be_kept,
+            read_while_the_next_came,
+        ),
         bad=(not_stored, cpu_zero, no_time, an_hour_ahead, forgotten_by_a_kill),
         cases=(beats_and_reads,),
     ),
@@ -357,7 +394,10 @@ RULES = (
         judges="Each heartbeat moves last_heartbeat on.",
         when=advances,
         check=moves_on,
-        good=(time_moves_on,),
+        good=(
+            time_moves_on,
+            answered_late_of_what_was_before,
+        ),
         bad=(time_frozen,),
         cases=(beats_and_reads,),
     ),

@@ -31,13 +31,19 @@ class Reading(NamedTuple):
 
 
 def _settled(t: Timeline, agent: Connection, cause: Event, end: float, wanted: bool) -> Reading | None:  # noqa: FBT001
-    """REST answers between a cause and the next change, when one is as wanted or one came after the bound."""
+    """REST answers between a cause and the next change, when one is as wanted or one came after the bound.
+
+    One that was still to be given when that change came may show it.
+    """
     end = min(end, life_ends(t, agent.agent_id, cause))
-    items = [i for i in reads(t, agent) if i.where.seq > cause.seq and i.where.at < end]
+    items = [i for i in reads(t, agent) if i.where.seq > cause.seq and i.ended <= end]
     missing = [
         e
         for e in t.calls("getAgent", status=404)
-        if e.seq > cause.seq and e.at < end and e.user == agent.user and e.path.endswith("/" + (agent.agent_id or ""))
+        if e.seq > cause.seq
+        and e.ended < end
+        and e.user == agent.user
+        and e.path.endswith("/" + (agent.agent_id or ""))
     ]
     shown = [i.where for i in items if isinstance(i.where, Exchange)]
     answers = sorted([*shown, *missing], key=lambda e: e.seq)
@@ -227,6 +233,27 @@ def told_late_of_the_loss_before(s: Scene) -> None:
     s.wait(2)
 
 
+def read_while_it_leaves(s: Scene) -> None:
+    agent = s.agent("a1")
+    s.wait(2)
+    asked = s.seconds
+    agent.closes()
+    s.shows(s.row("a1", status="OFFLINE"), at=asked)
+    s.agent("a2")
+    s.shows(s.row("a2"))
+    s.wait(1)
+
+
+def read_while_it_returns(s: Scene) -> None:
+    s.agent("a1").closes()
+    s.wait(2)
+    asked = s.seconds
+    s.agent("a1")
+    s.shows(s.row("a1"), at=asked)
+    s.agent("a2").closes()
+    s.shows(s.row("a2", status="OFFLINE"))
+
+
 def offline_over_rest(s: Scene) -> None:
     s.agent("a1")
     s.wait(2)
@@ -301,7 +328,11 @@ RULES = (
         judges="An agent that was accepted is shown over REST, and not as OFFLINE, within a second.",
         when=connected,
         check=is_online,
-        good=(comes_and_goes, lower_case),
+        good=(
+            comes_and_goes,
+            lower_case,
+            read_while_it_leaves,
+        ),
         bad=(offline_over_rest, not_found_over_rest),
         cases=(come_and_go,),
     ),
@@ -331,7 +362,11 @@ RULES = (
         judges="An agent whose socket has ended is OFFLINE over REST within a second.",
         when=lost,
         check=is_offline,
-        good=(comes_and_goes, lower_case),
+        good=(
+            comes_and_goes,
+            lower_case,
+            read_while_it_returns,
+        ),
         bad=(stuck_online,),
         cases=(come_and_go,),
     ),

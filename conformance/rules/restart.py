@@ -145,6 +145,16 @@ def comes_back(s: Scene) -> None:
     s.wait(1)
 
 
+def renamed_while_it_was_read(s: Scene) -> None:
+    comes_back(s)
+    s.agent("a2")
+    asked = s.seconds
+    s.shows(s.row("a2"))
+    s.rest("PATCH", "/agents/a2", 200, {"success": True, "data": s.row("a2", name="Eve")}, at=asked)
+    _restart(s)
+    s.shows(s.row("a2", name="Eve", status="OFFLINE"))
+
+
 def _output(s: Scene, *contents: str) -> None:
     rows = [
         {"commandId": command_scene.ONE, "agentId": "a1", "streamType": "STDOUT", "content": text, "sequence": n}
@@ -322,7 +332,11 @@ RULES = (
         judges="Agents, commands and terminal output that REST showed before a restart are there after it.",
         when=kept,
         check=unchanged,
-        good=(comes_back, beaten_just_before_a_kill),
+        good=(
+            comes_back,
+            beaten_just_before_a_kill,
+            renamed_while_it_was_read,
+        ),
         bad=(agent_forgotten, metrics_forgotten, output_forgotten, completed_again, beaten_just_before_an_orderly_end),
         cases=(asked_to_end, ended_at_once),
     ),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from conformance.world.world import World
 
 
-OTHER_REASONS = frozenset({1003, 1007, 1009, 4001, 4002, 4003, 4004, 4005, 4006, 4008})
+OTHER_REASONS = frozenset({1001, 1003, 1007, 1009, 4001, 4002, 4003, 4004, 4005, 4006, 4008})
 """Close codes that say a socket was ended for something else than silence."""
 
 
@@ -73,6 +73,14 @@ def given_up(s: Scene) -> None:
     dashboard.told_gone("a1", reason="heartbeat_timeout")
 
 
+def its_server_goes_away(s: Scene) -> None:
+    given_up(s)
+    watching, other = s.dashboard(), s.agent("a2")
+    s.wait(1)
+    other.closes(by="backend", code=1001)
+    watching.told_gone("a2")
+
+
 def never(s: Scene) -> None:
     s.dashboard()
     s.agent("a1").heartbeats()
@@ -114,7 +122,7 @@ RULE = Rule(
     judges="An agent that is silent for three heartbeat intervals is announced as gone before the fourth is over.",
     when=when,
     check=check,
-    good=(given_up,),
+    good=(given_up, its_server_goes_away),
     bad=(never, too_early),
     cases=(falls_silent,),
 )

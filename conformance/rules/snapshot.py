@@ -101,6 +101,15 @@ def another_asked_too_late(s: Scene) -> None:
     s.says_too_late_what_it_is()
 
 
+def the_server_restarts_meanwhile(s: Scene) -> None:
+    handshake(s)
+    dashboard = s.socket("dashboard")
+    dashboard.sends("DASHBOARD_INIT", {})
+    s.note("restarting", how="asked to")
+    dashboard.closes(by="backend", code=1001)
+    s.note("restarted")
+
+
 def never_ready(s: Scene) -> None:
     dashboard = s.socket("dashboard")
     dashboard.sends("DASHBOARD_INIT", {})
@@ -208,7 +217,11 @@ RULES = (
         judges="DASHBOARD_INIT is answered by DASHBOARD_READY and then dashboard:connected, in time and in shape.",
         when=first_handshakes,
         check=ready_then_snapshot,
-        good=(handshake, another_asked_too_late),
+        good=(
+            handshake,
+            another_asked_too_late,
+            the_server_restarts_meanwhile,
+        ),
         bad=(never_ready, no_snapshot, snapshot_first, other_id, empty_left_out),
         cases=(every_field_said, nothing_said, on_shared_endpoint),
     ),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from conformance import reading
 from conformance.handshakes import Handshake, handshakes
 from conformance.rule import Finding, Rule
-from conformance.views import Item, items_of, live_words, snapshot_items
+from conformance.views import Item, items_of, live_words, snapshot_items, still_to_be_told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,10 +60,18 @@ def _live(t: Timeline, agent: Connection, h: Handshake) -> Connection | None:
     """The agent's connection that was surely there all the while, if one was."""
     assert h.snapshot is not None  # noqa: S101 - see known_agents
     for a in t.agents:
-        there = a.agent_id == agent.agent_id and a.accepted and a.accepted.seq < h.init.seq and a.until >= h.snapshot.at
+        there = (
+            a.agent_id == agent.agent_id and a.accepted and a.accepted.seq < h.init.seq and _until(a) >= h.snapshot.at
+        )
         if there and not _is_replaced(t, a, h):
             return a
     return None
+
+
+def _until(agent: Connection) -> float:
+    """When it may first have been gone: what a backend ends, its snapshots may know before the agent's side does."""
+    by_backend = agent.closed is not None and agent.closed.by == "backend"
+    return agent.until - WITHIN if by_backend else agent.until
 
 
 def _is_replaced(t: Timeline, agent: Connection, h: Handshake) -> bool:
@@ -82,13 +90,16 @@ def _is_lost(t: Timeline, agent: Connection, h: Handshake) -> bool:
     started = any(a.opened.at < h.snapshot.at and a.until > h.init.at for a in same)
     if not ended or started:
         return False
-    return max(ended) + WITHIN < h.init.at or _announced(t, agent, max(ended), h)
+    return t.bound(max(ended), WITHIN) < h.init.at or _announced(t, agent, max(ended), h)
 
 
 def _announced(t: Timeline, agent: Connection, ended: float, h: Handshake) -> bool:
     """Whether the backend itself had said that the agent is gone before the snapshot was asked for."""
-    told = (f for d in t.dashboards_of(agent.user) for f in d.about(agent.agent_id or "", "AGENT_DISCONNECT"))
-    return any(f.at > ended and f.seq < h.init.seq for f in told)
+    for d in t.dashboards_of(agent.user):
+        told = [f for f in d.about(agent.agent_id or "", "AGENT_DISCONNECT") if f.at > ended and f.seq < h.init.seq]
+        if len(told) > still_to_be_told(t, d, agent.agent_id, ended):  # of earlier ends it was told first
+            return True
+    return False
 
 
 def _deleted(t: Timeline, agent: Connection) -> bool:
@@ -136,6 +147,23 @@ def replaced_by_one_that_went(s: Scene) -> None:
     s.dashboard(s.item("a1", status="OFFLINE"), s.item("a2"))
     first.closes(by="backend", code=4008)
     s.wait(3)
+
+
+def ended_by_the_backend_meanwhile(s: Scene) -> None:
+    agent = s.agent("a1")
+    s.dashboard(s.item("a1"))
+    s.wait(2)
+    s.dashboard(s.item("a1", status="OFFLINE"))
+    agent.closes(by="backend", code=4002)
+
+
+def told_of_the_loss_before(s: Scene) -> None:
+    dashboard = s.dashboard()
+    for _ in range(2):
+        s.agent("a1").closes()
+    dashboard.told_gone("a1")
+    s.agent("a2")
+    s.dashboard(s.item("a1"), s.item("a2"))
 
 
 def in_error_until_it_came_back(s: Scene) -> None:
@@ -200,6 +228,8 @@ RULES = (
             live_and_lost,
             in_error_until_it_came_back,
             replaced_by_one_that_went,
+            ended_by_the_backend_meanwhile,
+            told_of_the_loss_before,
         ),
         bad=(stale, forgotten, ghost),
         cases=(all_said,),

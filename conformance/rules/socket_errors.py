@@ -93,7 +93,10 @@ def traces_of(s: Said, t: Timeline, what: str) -> Iterator[Finding]:
     count = _count(s.sent)
     if count is None or t.remember(_reported).get(count, set()) - {s.sent.seq}:
         return
+    about = {s.connection.agent_id, s.sent.payload.get("agentId")}
     for item in (*statuses(t), *rest_agents(t)):
+        if item.agent_id not in about:
+            continue  # others may have done as much
         shown = reading.metrics(item.value)
         if item.where.seq > s.sent.seq and isinstance(shown, dict) and shown.get("commandsExecuted") == count:
             says = f"{what} was refused, and yet its metrics are shown"
@@ -129,6 +132,11 @@ def each_refused_by_name(s: Scene) -> None:
     beat = agent.sends("AGENT_HEARTBEAT", {"agentId": "a1", "healthMetrics": {"commandsProcessed": 77}})
     agent.gets("ERROR", _no("INVALID_MESSAGE", originalMessageId=beat.id))
     dashboard.told("a1", metrics=s.metrics)
+
+
+def another_counts_as_much(s: Scene) -> None:
+    each_refused_by_name(s)
+    s.lists(s.row("a1"), s.row("of-another-day", last_metrics=s.metrics | {"commandsExecuted": 77}))
 
 
 def bad_json_swallowed(s: Scene) -> None:
@@ -215,7 +223,10 @@ RULES = (
         judges="Bad JSON, envelopes and payloads get ERROR INVALID_MESSAGE by name, change nothing and end nothing.",
         when=faulty,
         check=refused_as_invalid,
-        good=(each_refused_by_name,),
+        good=(
+            each_refused_by_name,
+            another_counts_as_much,
+        ),
         bad=(bad_json_swallowed, bad_json_ends_it, uncorrelated, bad_payload_served, refused_but_shown),
         cases=(bad_frames_from_a_dashboard, bad_frames_from_an_agent),
     ),
