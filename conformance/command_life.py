@@ -238,11 +238,19 @@ def _inputs(t: Timeline, task: Task) -> list[_Input]:
     for loss in t.remember(_losses):
         if loss.agent_id == task.agent_id and loss.agent.user == order.user:
             early = NOTICED if loss.closed.by == "backend" else 0.0
-            known = t.bound(loss.closed.at, NOTICED)
+            known = _known(t, loss)
             everything.append(_Input(loss.closed.at - early, known, "loss", "FAILED", loss.closed, loss.agent.id))
     restarts = (n for n in t.notes if n.kind in RESTART)  # what becomes of an executing one then is not said
     everything += [_Input(n.at, None, "restart", "", n, "") for n in restarts]
     return sorted((i for i in everything if _may_change(i, order)), key=lambda i: i.at)
+
+
+def _known(t: Timeline, loss: Loss) -> float | None:
+    """By when a backend knows of a loss; None where the agent came back before, so that it need not have missed it."""
+    end, known = loss.closed.at, t.bound(loss.closed.at, NOTICED)
+    about = (d.about(loss.agent_id, "AGENT_DISCONNECT") for d in t.dashboards_of(loss.agent.user))
+    told = any(end - NOTICED <= f.at <= known for frames in about for f in frames)
+    return known if told or loss.back_at > known or loss.closed.by == "backend" else None
 
 
 def _may_change(i: _Input, order: Order) -> bool:

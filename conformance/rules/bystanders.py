@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 HOSTILE = "hostile"
 """The kind of note that says: `connection` now sends `what`, which is meant to hurt."""
+HALF_OPEN = "half-open"
+"""The kind of note that says: the peer of `connection` answers nothing any more."""
 SERVER_ERROR = 500
 
 
@@ -61,9 +63,11 @@ def _watched(c: Connection, since: Event) -> bool:
 def unharmed(b: Bystander, t: Timeline) -> Iterator[Finding]:
     """It is not closed, hears nothing of the other's error, and new clients still get in."""
     end = b.connection.closed
+    silent = any(n.kind == HALF_OPEN and n.data.get("connection") == b.connection.id for n in t.notes)
     if (
         end is not None
         and end.by == "backend"
+        and not silent
         and end.code not in ENDINGS_OF_OTHER_CAUSE
         and end.at <= t.bound(b.fault.at, 5.0)
         and not is_restarted(t, b.fault.at, end.at)
@@ -121,6 +125,17 @@ def new_ones_refused_by_a_restart(s: Scene) -> None:
     s.socket("dashboard", status=0, failure="refused")
     s.note("restarted")
     s.wait(1)
+
+
+def silent_ones_are_cut_off(s: Scene) -> None:
+    others_go_on(s)
+    dashboard = s.dashboard()
+    s.note("half-open", connection=dashboard.name)
+    s.wait(40)
+    culprit = s.dashboard()
+    s.note(HOSTILE, connection=culprit.name, what="deeply nested JSON")
+    culprit.sends_text("[[[[")
+    dashboard.closes(by="backend", code=1011)
 
 
 def others_closed(s: Scene) -> None:
@@ -196,7 +211,7 @@ RULES = (
         judges="A client's faulty messages neither end, nor reach, any other connection.",
         when=beside_faults,
         check=unharmed,
-        good=(others_go_on, others_end_by_a_restart, new_ones_refused_by_a_restart),
+        good=(others_go_on, others_end_by_a_restart, new_ones_refused_by_a_restart, silent_ones_are_cut_off),
         bad=(others_closed, others_told),
         cases=(bad_neighbours,),
     ),
@@ -206,7 +221,7 @@ RULES = (
         judges="Nesting, huge numbers, NUL, lone surrogates and duplicate keys end no other connection.",
         when=beside_attacks,
         check=unharmed,
-        good=(others_go_on, others_end_by_a_restart, new_ones_refused_by_a_restart),
+        good=(others_go_on, others_end_by_a_restart, new_ones_refused_by_a_restart, silent_ones_are_cut_off),
         bad=(others_closed, server_gone),
         cases=(attacks,),
     ),

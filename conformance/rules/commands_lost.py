@@ -98,6 +98,21 @@ def lost_when_its_time_was_up(s: Scene) -> None:
     shows(s, TWO, "FAILED", targetAgents=["a2"], error="Time limit exceeded")
 
 
+def back_before_it_was_missed(s: Scene) -> None:
+    failed_when_lost(s)
+    agent, dashboard = s.agent("a2"), s.dashboard()
+    asks(dashboard, TWO, "a2")
+    takes(agent, TWO)
+    acks(agent, TWO)
+    agent.closes(by="fault", code=None)
+    again = s.agent("a2")
+    s.wait(2)
+    completes(again, TWO)
+    told(dashboard, "COMPLETED", TWO, "a2")
+    s.wait(3)
+    shows(s, TWO, "COMPLETED", targetAgents=["a2"])
+
+
 def orphaned(s: Scene) -> None:
     _lost(s, status="", error=None)
 
@@ -187,7 +202,7 @@ RULES = (
         judges="A command that is EXECUTING when its agent is lost is told as FAILED, and no other one is.",
         when=announced("loss"),
         check=told_in_time,
-        good=(failed_when_lost, failed_without_a_word, replaced_and_carried_on),
+        good=(failed_when_lost, failed_without_a_word, replaced_and_carried_on, back_before_it_was_missed),
         bad=(orphaned, cancelled_when_lost),
         cases=(lost_at_work, replaced_at_work, silent_at_work),
     ),

@@ -139,6 +139,18 @@ def overtaken_by_a_cancel(s: Scene) -> None:
     acks(agent, TWO)
 
 
+def back_before_it_was_missed(s: Scene) -> None:
+    a_whole_life(s)
+    agent, dashboard = s.agent("a2"), s.dashboard()
+    asks(dashboard, TWO, "a2")
+    takes(agent, TWO)
+    acks(agent, TWO)
+    agent.closes(by="fault", code=None)
+    again = s.agent("a2")
+    s.wait(2)
+    completes(again, TWO)
+
+
 def straight_from_queued_refused(s: Scene) -> None:
     agent = s.agent("a1")
     asks(s.dashboard())
@@ -268,7 +280,7 @@ RULES = (
         judges="What the machine forbids, and what another agent says of a command, is refused as INVALID_STATE.",
         when=illegal_words,
         check=illegal_refused,
-        good=(a_whole_life, by_another_agent_refused),
+        good=(a_whole_life, by_another_agent_refused, back_before_it_was_missed),
         bad=(
             reopened,
             completed_twice,
