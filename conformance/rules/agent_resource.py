@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from conformance.rule import Finding, Rule
 from conformance.timeline import Exchange
-from conformance.views import Item, rest_agents
+from conformance.views import Item, rest_agents, unknown_connections
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -141,7 +141,8 @@ def _announcing(t: Timeline, item: Item) -> bool:
     """Whether the agent was announced anew while it was read: then it may have been either."""
     read = item.where
     end = read.ended if isinstance(read, Exchange) else read.at
-    mine = (c for c in t.agents if c.agent_id == item.agent_id and c.init and c.init.at < end)
+    theirs = [c for c in t.agents if c.agent_id == item.agent_id] + unknown_connections(t, item.agent_id)
+    mine = (c for c in theirs if c.init and c.init.at < end)
     return any(c.accepted is None or c.accepted.at > read.at for c in mine)
 
 
@@ -169,6 +170,17 @@ def capabilities(occasion: tuple[Item, Connection], _t: Timeline) -> Iterator[Fi
 def as_announced(s: Scene) -> None:
     s.agent("a1", capabilities={"maxTokens": 1, "supportsInterrupt": True, "supportsTrace": False})
     s.shows(s.row("a1", capabilities=["basic", "interrupt", "of-our-own"]))
+
+
+def announced_anew_and_cut_off(s: Scene) -> None:
+    as_announced(s)
+    s.agent("a2").closes()
+    again = s.socket("agent")
+    able = {"maxTokens": 1, "supportsInterrupt": False, "supportsTrace": True}
+    who = {"agentId": "a2", "agentType": "CLAUDE", "version": "1", "hostMachine": "h", "capabilities": able}
+    again.sends("AGENT_CONNECT", who)
+    again.closes(by="backend", code=None)
+    s.shows(s.row("a2", status="OFFLINE", capabilities=["basic", "trace"]))
 
 
 def empty_although_announced(s: Scene) -> None:
@@ -243,7 +255,7 @@ RULES = (
         judges="capabilities hold basic, and interrupt and trace exactly as the agent announced them.",
         when=announced_agents,
         check=capabilities,
-        good=(as_announced,),
+        good=(as_announced, announced_anew_and_cut_off),
         bad=(empty_although_announced, trace_not_announced),
         cases=(newcomer_then_heartbeat, plain_agent),
     ),

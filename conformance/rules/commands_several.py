@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from conformance import reading
 from conformance.command_life import TERMINAL, tasks
 from conformance.command_orders import Order, orders
-from conformance.command_scene import ONE, acks, completes, creates, resource, shows, takes, told
+from conformance.command_scene import ONE, TWO, acks, completes, creates, resource, shows, takes, told
 from conformance.command_views import Reading, quiet, readings
 from conformance.rule import Finding, Rule, provocation
 from conformance.scene import BORN
@@ -137,7 +137,8 @@ def spreads(t: Timeline) -> Iterator[Spread]:
         ends = [x.end for x in mine]
         for dashboard in watchers(t, order.user, order.cause):
             due = t.bound(order.settled, WITHIN)
-            occasions = [Spread(order, dashboard, {"QUEUED"}, order.cause.at, due)]
+            sure = all(x.unsure > order.settled for x in mine)  # else it may have ended before it was QUEUED
+            occasions = [Spread(order, dashboard, {"QUEUED"}, order.cause.at, due)] if sure else []
             if None not in ends:
                 last = max(e.settled for e in ends if e)
                 over = {e.status for e in ends if e}
@@ -204,6 +205,25 @@ def stopped_before_it_was_delivered(s: Scene) -> None:
     body = {"success": True, "data": resource(ONE, targetAgents=["a1", "a2"], broadcast=True)}
     s.rest("POST", "/commands", 201, body, request={"content": "x", "type": "PLAN", "broadcast": True}, at=asked)
     s.wait(5)
+
+
+def stopped_before_it_was_queued(s: Scene) -> None:
+    whole_of_two(s)
+    dashboard = s.dashboard(user="bob")
+    s.agent("b1", "bob")
+    s.agent("b2", "bob")
+    s.wait(0.01)
+    asked = s.seconds
+    for agent in ("b1", "b2"):
+        told(dashboard, "PENDING", TWO, agent)
+        told(dashboard, "CANCELLED", TWO, agent)
+    stopped = {"agentsStopped": 2, "commandsCancelled": 1, "timestamp": BORN}
+    body = {"success": True, "data": stopped}
+    s.rest("POST", "/system/emergency-stop", 200, body, request={}, user="bob", at=asked + 0.001)
+    body = {"success": True, "data": resource(TWO, targetAgents=["b1", "b2"])}
+    request = {"content": "x", "type": "PLAN", "targetAgents": ["b1", "b2"]}
+    s.rest("POST", "/commands", 201, body, request=request, user="bob", at=asked)
+    s.wait(3)
 
 
 def completed_though_one_failed(s: Scene) -> None:
@@ -302,7 +322,7 @@ RULES = (
         judges="That a command for several agents is there, and that it is over, is told to dashboards.",
         when=spreads,
         check=spread_told,
-        good=(whole_of_two, whole_of_all),
+        good=(whole_of_two, whole_of_all, stopped_before_it_was_queued),
         bad=(nobody_told,),
         cases=(for_two_agents,),
     ),
