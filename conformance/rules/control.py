@@ -79,9 +79,8 @@ def _placed(t: Timeline, order: Order, at: float) -> Iterator[Order]:
     mine = [a for a in t.agents if a.agent_id == order.agent_id]
     live = [a for a in mine if a.accepted and a.accepted.at < at and a.until >= order.settled]
     if live:
-        if live[-1].until > t.bound(order.settled, WITHIN) or live[-1].of_kind(
-            "AGENT_CONTROL", after=order.where.seq - 1
-        ):
+        heard = (f for f in live[-1].of_kind("AGENT_CONTROL", after=order.where.seq - 1) if _is_it(order, f))
+        if live[-1].until > t.bound(order.settled, WITHIN) or any(heard):
             yield order._replace(agent=live[-1])
     elif any(
         _gone(t, x.agent_id, x.closed.at, at) and x.back_at > order.settled and not _deleted(t, order, x.closed.at)
@@ -89,6 +88,10 @@ def _placed(t: Timeline, order: Order, at: float) -> Iterator[Order]:
         if x.agent_id == order.agent_id
     ):
         yield order
+
+
+def _is_it(order: Order, frame: Frame) -> bool:
+    return frame.payload.get("action") == order.action and reason_of(frame) == order.reason
 
 
 def _deleted(t: Timeline, order: Order, end: float) -> bool:
@@ -124,7 +127,7 @@ def _passed_on(order: Order, t: Timeline) -> Iterator[Finding]:
     assert agent is not None  # noqa: S101 - see obeyed
     since = order.where.at
     frames = [f for f in agent.of_kind("AGENT_CONTROL") if f.at >= since]
-    mine = [f for f in frames if f.payload.get("action") == order.action and reason_of(f) == order.reason]
+    mine = [f for f in frames if _is_it(order, f)]
     expected = f"AGENT_CONTROL {order.action} with reason {order.reason!r} within {WITHIN:g} s"
     if not mine:
         got = f"{frames[0].payload.get('action')}, {reason_of(frames[0])!r}" if frames else "nothing"
@@ -183,6 +186,15 @@ def said_again_by_one_that_reads_no_more(s: Scene) -> None:
     agent.gets("AGENT_CONTROL", {"action": "STOP", "reason": "Enough now"})
     s.note("stalled", connection=dashboard.name)
     s.wait(2)
+
+
+def leaves_between_two(s: Scene) -> None:
+    each_action(s)
+    agent, dashboard, other = s.agent("a3"), s.dashboard(), s.dashboard()
+    for one, action in ((other, "PAUSE"), (dashboard, "STOP")):
+        accepts(one, tells(one, action, "a3"))
+    agent.gets("AGENT_CONTROL", {"action": "PAUSE"})
+    agent.closes()
 
 
 def swallowed(s: Scene) -> None:
@@ -309,7 +321,7 @@ RULES = (
         judges="AGENT_CONTROL reaches its agent once, as it was said, and no other; AGENT_OFFLINE if that is away.",
         when=by_dashboards,
         check=obeyed,
-        good=(each_action, said_again_by_one_that_reads_no_more, with_an_emergency),
+        good=(each_action, leaves_between_two, said_again_by_one_that_reads_no_more, with_an_emergency),
         bad=(swallowed, another_action, to_all, told_twice, to_one_that_is_away),
         cases=(told_by_a_dashboard,),
     ),
