@@ -156,7 +156,8 @@ def losses(t: Timeline) -> Iterator[Loss]:
     for agent in t.agents:
         if agent.closed is None or agent.agent_id is None:
             continue
-        others = [a for a in connections_of(t, agent.agent_id) if a is not agent and a.user == agent.user]
+        mine = (*connections_of(t, agent.agent_id), *unknown_connections(t, agent.agent_id))
+        others = [a for a in mine if a is not agent and a.user == agent.user]
         end = agent.closed.at
         if any(a.opened.at <= end < a.until for a in others):
             continue

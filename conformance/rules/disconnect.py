@@ -149,6 +149,18 @@ def told_late_of_the_loss_before(s: Scene) -> None:
     s.wait(2)
 
 
+def back_but_gone_before_its_ack(s: Scene) -> None:
+    dashboard, agent = s.dashboard(), s.agent("a1")
+    agent.closes()
+    dashboard.told_gone("a1")
+    again = s.socket("agent")
+    again.sends("AGENT_CONNECT", {"agentId": "a1"})
+    dashboard.told("a1")
+    again.closes()
+    dashboard.told_gone("a1")
+    s.wait(2)
+
+
 def never(s: Scene) -> None:
     s.dashboard()
     s.agent("a1").closes()
@@ -236,6 +248,7 @@ RULE = Rule(
         deleted_after,
         told_after_its_deletion_was_answered,
         told_late_of_the_loss_before,
+        back_but_gone_before_its_ack,
     ),
     bad=(never, twice, late, without_timestamp, told_when_it_was_deleted_long_after),
     cases=(agent_leaves, agent_leaves_returns_and_leaves, agent_crashes),

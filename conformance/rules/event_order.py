@@ -292,6 +292,16 @@ def told_late_of_the_loss_before(s: Scene) -> None:
     s.wait(1)
 
 
+def told_of_one_that_never_got_its_ack(s: Scene) -> None:
+    dashboard, agent = s.dashboard(), s.agent("a1")
+    dashboard.told("a1")
+    s.wait(2)
+    _beat(s, dashboard, agent, 11)
+    s.wait(2)
+    s.socket("agent").sends("AGENT_CONNECT", {"agentId": "a1"})
+    dashboard.told("a1", metrics=s.metrics | {"commandsExecuted": 11})
+
+
 def three_each(s: Scene) -> None:
     dashboard, agent = s.dashboard(), s.agent("a1")
     dashboard.told("a1")
@@ -409,6 +419,7 @@ RULES = (
             told_of_a_command_as_well,
             told_of_a_command_given_up,
             told_of_a_slow_rename_as_well,
+            told_of_one_that_never_got_its_ack,
         ),
         bad=(three_each,),
         cases=(spaced_heartbeats,),

@@ -254,6 +254,18 @@ def read_while_it_returns(s: Scene) -> None:
     s.shows(s.row("a2", status="OFFLINE"))
 
 
+def back_but_gone_before_its_ack(s: Scene) -> None:
+    dashboard, agent = s.dashboard(), s.agent("a1")
+    agent.closes()
+    dashboard.told_gone("a1")
+    again = s.socket("agent")
+    again.sends("AGENT_CONNECT", {"agentId": "a1"})
+    dashboard.told("a1")
+    again.closes()
+    dashboard.told_gone("a1")
+    s.wait(2)
+
+
 def offline_over_rest(s: Scene) -> None:
     s.agent("a1")
     s.wait(2)
@@ -376,7 +388,12 @@ RULES = (
         judges="After an agent's loss no AGENT_STATUS shows it as live until it connects again.",
         when=announced,
         check=stays_offline,
-        good=(comes_and_goes, lower_case, told_late_of_the_loss_before),
+        good=(
+            comes_and_goes,
+            lower_case,
+            told_late_of_the_loss_before,
+            back_but_gone_before_its_ack,
+        ),
         bad=(online_again,),
         cases=(come_and_go,),
     ),
