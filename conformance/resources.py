@@ -135,7 +135,11 @@ def looks_around(t: Timeline, e: Exchange, user: str) -> tuple[Exchange, Exchang
     if not before or not after:
         return None
     first, last = before[-1], after[0]
-    writes = (x for x in t.remember(_index).writes.get(resource, ()) if x is not e and first.at < x.at < last.ended)
+    writes = (
+        x
+        for x in t.remember(_index).writes.get(resource, ())
+        if x is not e and x.at < last.ended and x.ended > first.at
+    )
     if not all(_is_refused(x) for x in writes) or _was_spoken_of(t, resource, first.at, last.ended):
         return None
     return first, last

@@ -172,7 +172,8 @@ def around(t: Timeline, e: Exchange, agent_id: str, user: str) -> tuple[Row, Row
     if not before or not after:
         return None
     first, last = before[-1], after[0]
-    if any(c is not e and first.where.at < c.at < last.where.ended for c in causes(t, agent_id)):
+    others = (c for c in causes(t, agent_id) if c is not e and c.at < last.where.ended)
+    if any(getattr(c, "ended", c.at) > first.where.at for c in others):  # what was under way may have come between
         return None
     return first, last
 

@@ -75,6 +75,27 @@ def form_refused(s: Scene) -> None:
     s.shows(s.row("a1"))
 
 
+def form_refused_while_it_is_renamed(s: Scene) -> None:
+    s.agent("a1")
+    asked = s.seconds
+    s.shows(s.row("a1"))
+    headers = {"content-type": "application/x-www-form-urlencoded", "content-length": "9"}
+    s.fails("PATCH", "/agents/a1", 415, request_headers=headers)
+    body = {"success": True, "data": s.row("a1", name="Eve")}
+    s.rest("PATCH", "/agents/a1", 200, body, request={"name": "Eve"}, at=asked)
+    s.shows(s.row("a1", name="Eve"))
+
+
+def preset_changed_while_it_is_refused(s: Scene) -> None:
+    preset = {"id": "p1", "name": "Daily", "content": "x"}
+    s.rest("POST", "/presets", 201, {"success": True, "data": preset})
+    asked = s.seconds
+    s.rest("GET", "/presets/p1", 200, {"success": True, "data": preset})
+    s.fails("PUT", "/presets/p1", 415, request_headers={"content-type": "text/plain", "content-length": "9"})
+    s.rest("PUT", "/presets/p1", 200, {"success": True, "data": preset | {"name": "Weekly"}}, at=asked)
+    s.rest("GET", "/presets/p1", 200, {"success": True, "data": preset | {"name": "Weekly"}})
+
+
 def form_refused_with_400(s: Scene) -> None:
     form(s, 400)
 
@@ -215,7 +236,12 @@ RULES = (
         judges="A body that is no JSON, or not declared as JSON, is answered 400 or 415 and changes nothing.",
         when=other_media,
         check=media_refused,
-        good=(form_refused, form_refused_with_400),
+        good=(
+            form_refused,
+            form_refused_while_it_is_renamed,
+            preset_changed_while_it_is_refused,
+            form_refused_with_400,
+        ),
         bad=(form_breaks, form_understood, preset_of_text),
         cases=(bodies_that_are_no_json, other_media_everywhere),
     ),
