@@ -254,9 +254,9 @@ def _known(t: Timeline, loss: Loss) -> float | None:
 
 
 def _may_change(i: _Input, order: Order) -> bool:
-    """Whether something may have come after a command: what is said of all its agent's may have been asked before."""
+    """Whether something may have come after a command: what ends it may have been asked for before."""
     is_late = i.settled is None or i.settled > order.cause.at
-    return i.at > order.cause.at or (i.by in {"stop", "deletion"} and is_late)
+    return i.at > order.cause.at or (i.by in {"stop", "deletion", "cancel"} and is_late)
 
 
 def _losses(t: Timeline) -> list[Loss]:

@@ -206,6 +206,20 @@ def with_its_parts(s: Scene) -> None:
         shows(s, ONE, status, agents=[part])
 
 
+def cancelled_as_soon_as_it_was_asked_for(s: Scene) -> None:
+    each_stage(s)
+    agent, dashboard, other = s.agent("a2"), s.dashboard(), s.dashboard()
+    cancel = other.sends("COMMAND_CANCEL", {"commandId": TWO})
+    asks(dashboard, TWO, "a2")
+    takes(agent, TWO)
+    accepts(other, cancel)
+    for one in (dashboard, other):
+        told(one, "QUEUED", TWO, "a2")
+        told(one, "CANCELLED", TWO, "a2")
+    s.note("quiet")
+    shows(s, TWO, "CANCELLED", targetAgents=["a2"])
+
+
 def asked_for_again_when_nobody_knew(s: Scene) -> None:
     each_stage(s)
     agent, first = s.agent("a2"), s.dashboard()
@@ -335,7 +349,12 @@ RULES = (
         judges="REST shows a command as the agent and the user left it, and as dashboards were told last.",
         when=calm_looks,
         check=as_it_is,
-        good=(asked_for_again_when_nobody_knew, each_stage, nobody_there_to_be_told),
+        good=(
+            asked_for_again_when_nobody_knew,
+            cancelled_as_soon_as_it_was_asked_for,
+            each_stage,
+            nobody_there_to_be_told,
+        ),
         bad=(stands_still, completed_as_failed, told_otherwise, error_forgotten),
         cases=(looked_at_all_along, commands_while_dashboards_watch),
     ),
