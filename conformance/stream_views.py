@@ -12,6 +12,7 @@ from conformance import reading
 from conformance.dialogue import Said, current, is_valid, said_on
 from conformance.interest import SUBSCRIBE, UNSUBSCRIBE
 from conformance.timeline import VALID
+from conformance.views import connections_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -102,6 +103,9 @@ def _pieces(t: Timeline) -> list[Piece]:
 def _of_agent(agent: Connection, t: Timeline) -> Iterator[Piece]:
     names = own_names(agent)
     times = [f.at for f in agent.sent]
+    since = agent.init.seq if agent.init else 0
+    others = (a for a in connections_of(t, agent.agent_id) if a is not agent)
+    successors = [a.init.seq for a in others if a.init and a.init.seq > since]
     for s in said_on(agent):
         if s.sent.type not in STREAMS or not s.ready or not is_valid(s, t) or s.sent.payload["agentId"] not in names:
             continue
@@ -109,7 +113,10 @@ def _of_agent(agent: Connection, t: Timeline) -> Iterator[Piece]:
         pace = bisect_right(times, at + 1.0) - bisect_right(times, at - 1.0)
         command = reading.same_id(s.sent.payload["commandId"])
         agent_id = agent.agent_id or ""
-        nature = "new" if pace <= 2 * UNHURRIED or any(a.kind == "ACK" for a in s.answers) else "open"
+        if not s.answers and any(seq < s.sent.seq for seq in successors):
+            nature = "open"  # it may have been replaced before that came (CON-4)
+        else:
+            nature = "new" if pace <= 2 * UNHURRIED or any(a.kind == "ACK" for a in s.answers) else "open"
         yield Piece(s, agent_id, agent_id if command in names else command, nature)
 
 

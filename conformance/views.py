@@ -111,18 +111,18 @@ class Heartbeat:
 def heartbeats(t: Timeline) -> Iterator[Heartbeat]:
     """Every accepted heartbeat: valid, from the agent's own socket, and not answered by an ERROR."""
     for agent in t.agents:
-        accepted = agent.accepted
+        accepted, taken = agent.accepted, set[int]()
         for sent in agent.sent:
             if sent.type != "AGENT_HEARTBEAT" or accepted is None or sent.seq < accepted.seq or not _is_valid(t, sent):
                 continue
             if sent.payload.get("agentId") not in {agent.agent_id, agent.init and agent.init.payload.get("agentId")}:
                 continue
-            answer = next(
-                (f for f in agent.received if f.seq > sent.seq and (f.kind == "SERVER_HEARTBEAT" or _refers(f, sent))),
-                None,
-            )
-            if answer is not None and answer.kind != "ERROR":
-                yield Heartbeat(agent, sent, answer)
+            later = (f for f in agent.received if f.seq > sent.seq and f.seq not in taken)
+            answer = next((f for f in later if f.kind == "SERVER_HEARTBEAT" or _refers(f, sent)), None)
+            if answer is not None:
+                taken.add(answer.seq)  # one answer is that of one of them, though several were on their way
+                if answer.kind != "ERROR":
+                    yield Heartbeat(agent, sent, answer)
 
 
 def _is_valid(t: Timeline, frame: Frame) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from conformance import reading
 from conformance.dialogue import said_on
 from conformance.rule import Finding, Rule
-from conformance.views import Heartbeat, Item, heartbeats, is_cut_short, life_ends, reads, statuses
+from conformance.views import Heartbeat, Item, connections_of, heartbeats, is_cut_short, life_ends, reads, statuses
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,11 +84,19 @@ def kept_beats(t: Timeline) -> Iterator[Kept]:
     for beat in beats:
         if is_cut_short(t, beat):
             continue
-        following = [b.sent.at for b in beats if b.agent_id == beat.agent_id and b.sent.seq > beat.sent.seq]
+        following = [at for at, seq in _said(t, beat.agent_id) if seq > beat.sent.seq]
         end = min([*following, life_ends(t, beat.agent_id, beat.sent)])
         items = [i for i in reads(t, beat.agent) if i.where.seq > beat.answer.seq and i.ended <= end]
         if any(_follows(i, beat) for i in items) or any(i.where.at > t.bound(beat.sent.at, 1.0) for i in items):
             yield Kept(beat, items)
+
+
+def _said(t: Timeline, agent_id: str) -> Iterator[tuple[float, int]]:
+    """When an agent sent valid heartbeats, and their `seq`: also those of which nobody knows what became of them."""
+    for agent in connections_of(t, agent_id):
+        for f in agent.sent:
+            if f.type == "AGENT_HEARTBEAT" and t.contract.shapes.accepts(SCHEMA, f.payload):
+                yield f.at, f.seq
 
 
 def _follows(item: Item, beat: Heartbeat) -> bool:
@@ -215,6 +223,22 @@ def read_while_the_next_came(s: Scene) -> None:
     asked = s.seconds
     agent.heartbeats(commandsProcessed=9)
     s.shows(s.row("a1", last_heartbeat=time, last_metrics=s.metrics | {"commandsExecuted": 9}), at=asked)
+
+
+def two_and_only_one_came_through(s: Scene, *, kept: int = 1) -> None:
+    followed(s)
+    agent, time = s.agent("a2"), "2025-10-09T08:53:20.000Z"
+    for number in (1, 2):
+        agent.sends("AGENT_HEARTBEAT", {"agentId": "a2", "healthMetrics": s.health | {"commandsProcessed": number}})
+    agent.gets("SERVER_HEARTBEAT", {"serverTime": s.now, "nextPingExpected": 30000})
+    agent.closes()
+    s.wait(2)
+    metrics = s.metrics | {"commandsExecuted": kept}
+    s.shows(s.row("a2", status="OFFLINE", last_heartbeat=time, last_metrics=metrics))
+
+
+def two_and_one_answer_was_lost(s: Scene) -> None:
+    two_and_only_one_came_through(s, kept=2)
 
 
 def answered_late_of_what_was_before(s: Scene) -> None:
@@ -384,6 +408,8 @@ RULES = (
             followed,
             killed_before_it_had_to_be_kept,
             read_while_the_next_came,
+            two_and_only_one_came_through,
+            two_and_one_answer_was_lost,
         ),
         bad=(not_stored, cpu_zero, no_time, an_hour_ahead, forgotten_by_a_kill),
         cases=(beats_and_reads,),

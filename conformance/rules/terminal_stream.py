@@ -199,6 +199,16 @@ def after_two_connections(s: Scene) -> None:
         agent.closes()
 
 
+def printed_where_another_took_over(s: Scene) -> None:
+    dashboard, first = cast(s)
+    second = s.agent("a1")
+    usual = {"commandId": ONE, "agentId": "a1", "streamType": "STDOUT", "content": "late", "sequence": 0}
+    first.sends("TERMINAL_OUTPUT", usual)
+    first.closes(by="backend", code=4008)
+    carries(dashboard, prints(second, sequence=1))
+    s.wait(2)
+
+
 def lost(s: Scene) -> None:
     dashboard, agent = cast(s)
     carries(dashboard, prints(agent, "one", 0))
@@ -356,7 +366,13 @@ RULES = (
         judges="Each TERMINAL_OUTPUT reaches each subscribed dashboard once, within a second, unchanged to the byte.",
         when=told_of,
         check=once_and_whole,
-        good=(all_kinds, acked_later_and_more, in_a_batch, after_two_connections),
+        good=(
+            all_kinds,
+            acked_later_and_more,
+            in_a_batch,
+            after_two_connections,
+            printed_where_another_took_over,
+        ),
         bad=(lost, lost_without_an_answer, doubled, stripped, composed, codes_dropped, late, merged),
         cases=(all_that_terminals_print, bursts, output_of_commands),
     ),
