@@ -20,7 +20,7 @@ from conformance.engine.plan import PREFLIGHT, Case, Plan, make_plan
 from conformance.engine.playing import play
 from conformance.engine.preflight import preflight
 from conformance.engine.second_look import LOOKS, SecondLook, looked_at, undecided
-from conformance.engine.shrinking import MOST, Played, Shrinker
+from conformance.engine.shrinking import MOST, Played, Player, Shrinker
 from conformance.rule import Provocation
 from conformance.sequences.cases import provocation_of
 from conformance.timeline import Note
@@ -30,7 +30,7 @@ from conformance.world.site import Site
 from conformance.world.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 
     from conformance.contract import Contract
     from conformance.engine.playing import Play
@@ -368,12 +368,12 @@ class Run:
         )
         return finished, played.was_cancelled or interrupted
 
-    def _player(self, site: Site) -> Callable[[Mapping[str, Any], str], Awaitable[Played]]:
+    def _player(self, site: Site) -> Player:
         """Plays a script in a world of its own, and judges it."""
         numbers = itertools.count(SHRUNK)
 
-        async def played(script: Mapping[str, Any], name: str) -> Played:
-            case = Case(name, provocation_of(script, name), ())
+        async def played(script: Mapping[str, Any], name: str, *, patient: bool) -> Played:
+            case = Case(name, provocation_of(script, name, patient=patient), ())
             finished, cancelled = await self._played_and_judged(site, case, next(numbers))
             if cancelled:
                 raise asyncio.CancelledError

@@ -126,17 +126,17 @@ def _of_kind(kind: str, name: str, document: Mapping[str, Any], *, spare: bool) 
     )
 
 
-async def _play(document: Mapping[str, Any], world: World) -> None:
+async def _play(document: Mapping[str, Any], world: World, *, patient: bool = True) -> None:
     """Plays a script; one that is still to be drawn is drawn beside the event loop, for many begin at once."""
     if isinstance(document, Drawn):
         from conformance.generate.turn import in_turn  # noqa: PLC0415 - slow, and a script that is kept needs none of it
 
         await in_turn(lambda: document.script)
-    await play(world, dict(document))
+    await play(world, dict(document), patient=patient)
 
 
-def provocation_of(script: Mapping[str, Any], name: str) -> Provocation:
-    """A script as a case, with what its steps ask of the target.
+def provocation_of(script: Mapping[str, Any], name: str, *, patient: bool = True) -> Provocation:
+    """A script as a case, with what its steps ask of the target; if not `patient`, one that ends early (see `play`).
 
     One that stops everything, or restarts the backend, needs the user to itself, and permission.
     """
@@ -155,7 +155,12 @@ def provocation_of(script: Mapping[str, Any], name: str) -> Provocation:
     needs = frozenset(need for need, wanted in asked.items() if wanted)
     budget = RESTART_BUDGET if restarts else BUDGET
     return Provocation(
-        partial(_play, script), alone=stops or restarts, needs=needs, budget=budget, name=name, document=script
+        partial(_play, script, patient=patient),
+        alone=stops or restarts,
+        needs=needs,
+        budget=budget,
+        name=name,
+        document=script,
     )
 
 

@@ -34,8 +34,11 @@ INTERVALS = 2
 """Heartbeat intervals after which nothing more is begun: agents that say nothing are lost after three (DIS-3)."""
 
 
-async def play(world: World, script: Script) -> None:
-    """Plays the steps in order, those written together at the same time, and looks at everything at the end."""
+async def play(world: World, script: Script, *, patient: bool = True) -> None:
+    """Plays the steps in order, those written together at the same time, and looks at everything at the end.
+
+    Who is patient goes on until every event is late that has not come: what is missing is not known to be until then.
+    """
     stage = _Stage(world, script)
     for step in script["steps"]:
         if world.recorder.now > world.site.terms.heartbeat_interval * INTERVALS:
@@ -45,7 +48,9 @@ async def play(world: World, script: Script) -> None:
             await asyncio.gather(*(stage.act(part) for part in step["together"]))
         else:
             await stage.act(step)
-    await stage.look()
+    acted = await stage.look()
+    if patient:
+        await world.outlast(acted + EVENT_SECONDS)
 
 
 class UnknownError(Exception):
@@ -237,11 +242,10 @@ class _Stage:
                 return self._commands[name]
         raise UnknownError(f"there is no {name}")
 
-    async def look(self) -> None:
-        """Waits until nothing more can come, then looks at everything through every channel.
+    async def look(self) -> float:
+        """Waits until nothing more can come, then looks at everything through every channel; says when it last acted.
 
-        An agent's heartbeat is one of them, the last: what it brings to light may hide what the others show. It is not
-        over before every event is late that has not come: what is missing is not known to be until then.
+        An agent's heartbeat is one of them, the last: what it brings to light may hide what the others show.
         """
         acted = self._world.recorder.now
         await self._world.quiet()
@@ -255,7 +259,7 @@ class _Stage:
             acted = self._world.recorder.now
             await self._world.quiet()
             await asyncio.gather(*(user.rest.all_agents() for user in users))
-        await self._world.outlast(acted + EVENT_SECONDS)
+        return acted
 
     async def _wait_for_deliveries(self) -> None:
         """Waits for what an agent that is there should get now: at once on a right backend, in vain on a wrong one."""

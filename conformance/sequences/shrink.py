@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-AT_ONCE = 12
+AT_ONCE = 24
+"""How many plays go on at once: they wait for most of their time."""
 TRIES = 3
 """How often an edit is played that did not break anything, once what shows each time has been taken out."""
 FEW = 14
@@ -40,23 +41,30 @@ SECONDS = 30.0
 
 def tries_for(share: float) -> int:
     """How often an edit is to be played, where the whole script shows its breach in such a share of its plays."""
-    if share >= 1:
-        return TRIES
+    if not 0 < share < 1:
+        return 1 if share else MOST_TRIES
     return min(MOST_TRIES, max(TRIES, math.ceil(math.log(MISSED) / math.log(1 - share))))
 
 
-async def shrink(
-    script: Script, fails: Fails, *, seconds: float = SECONDS, tries: int = TRIES, at_once: int = AT_ONCE
+async def shrink(  # noqa: PLR0913 - the facts of a search, by name
+    script: Script,
+    fails: Fails,
+    early: Fails | None = None,
+    *,
+    seconds: float = SECONDS,
+    tries: int = TRIES,
+    at_once: int = AT_ONCE,
 ) -> Script:
     """The smallest script found in time for which `fails` still says yes; the script itself where none is smaller.
 
+    What answers sooner, though it may miss something, can be asked `early`: at first, while much is taken out.
     So many are tried at once: one, where they would disturb one another. Few steps come before plain ones, and what
     shows each time before what is given some tries: it is soon small.
     """
     end = time.monotonic() + seconds
     smallest = script
-    for work, often in ((_fewer, 1), (_fewer, tries), (_plainer, 1)):
-        smallest = await work(smallest, _Trial(fails, often, end, at_once))
+    for work, asked, often in ((_fewer, early or fails, 1), (_fewest, fails, tries), (_plainer, fails, 1)):
+        smallest = await work(smallest, _Trial(asked, often, end, at_once))
     return _without_idle_actors(smallest)
 
 
@@ -97,18 +105,27 @@ class _Trial:
         return []
 
 
-async def _fewer(script: Script, trial: _Trial) -> Script:
+def _none(_script: Script) -> Iterable[frozenset[int]]:
+    return ()
+
+
+async def _fewer(script: Script, trial: _Trial, pairs: Callable[[Script], Iterable[frozenset[int]]] = _none) -> Script:
     """Steps taken out, and what happened together made to happen in turn, until nothing more can be."""
     while not trial.is_over:
         if outs := await trial.good(_outs(script), partial(_without, script)):
             script = await _all_that_can(script, outs, _without, trial)
         elif turns := await trial.good(_in_turn(script), _itself):
             script = turns[0]
-        elif trial.tries > 1 and (pairs := await trial.good(_pairs(script), partial(_without, script))):
-            script = _without(script, pairs[0])
+        elif out := await trial.good(pairs(script), partial(_without, script)):
+            script = _without(script, out[0])
         else:
             break
     return script
+
+
+async def _fewest(script: Script, trial: _Trial) -> Script:
+    """The same, and two steps taken out at a time."""
+    return await _fewer(script, trial, _pairs)
 
 
 async def _all_that_can(

@@ -141,7 +141,7 @@ async def test_of_few_steps_two_are_taken_out_at_a_time() -> None:
     assert [s["cause"] for s in smallest["steps"]] == ["breaks"]
 
 
-@pytest.mark.parametrize(("share", "tries"), [(1.0, 3), (0.75, 3), (0.5, 5), (0.45, 6), (0.05, 6)])
+@pytest.mark.parametrize(("share", "tries"), [(1.0, 1), (0.75, 3), (0.5, 5), (0.45, 6), (0.05, 6), (0.0, 6)])
 def test_the_share_of_plays_that_show_a_breach_says_how_often_an_edit_is_tried(share: float, tries: int) -> None:
     """So that one of twenty edits at most is given up for nothing, within bounds."""
     assert tries_for(share) == tries
@@ -158,7 +158,8 @@ async def test_a_race_is_looked_for_in_many_plays_at_once() -> None:
     async def plays(at_once: int) -> int:
         played: list[str] = []
 
-        async def play(candidate: Mapping[str, Any], _case: str) -> Played:
+        async def play(candidate: Mapping[str, Any], name: str, *, patient: bool) -> Played:
+            assert (name, patient) in {(timeline.case, True), (timeline.case, False)}
             played.append(json.dumps(candidate))
             shows = len(played) >= at_once and any(s["cause"] == "race" for s in each_step(candidate))
             return Played(candidate, timeline, judgements if shows else ())
@@ -170,6 +171,30 @@ async def test_a_race_is_looked_for_in_many_plays_at_once() -> None:
 
     assert await plays(AT_ONCE) == AT_ONCE
     assert await plays(1) == 1
+
+
+@pytest.mark.parametrize("needs_patience", [True, False])
+async def test_what_shows_in_plays_that_end_early_is_shrunk_by_those_at_first(needs_patience: bool) -> None:
+    """What is missing at the end shows in patient ones only; by them the fewest steps are looked for in any case."""
+    scene = Scene(CONTRACT)
+    disconnect.never(scene)
+    timeline = scene.timeline()
+    judgements = tuple(judge_all(all_rules().values(), timeline))
+    whole = script(step("lost"), step("shows it early"), *(step("agent.ping", n=n) for n in range(4)))
+    edits: list[bool] = []
+
+    async def play(candidate: Mapping[str, Any], name: str, *, patient: bool) -> Played:
+        assert name == timeline.case
+        if candidate != whole:
+            edits.append(patient)
+        causes = {s["cause"] for s in each_step(candidate)}
+        early = "shows it early" in causes and not needs_patience
+        return Played(candidate, timeline, judgements if "lost" in causes and (patient or early) else ())
+
+    best = await Shrinker(play, lambda _: True, lambda _: True).smallest(Played(whole, timeline, judgements), 30.0)
+    assert [s["cause"] for s in best.script["steps"]] == ["lost"]
+    assert edits[0] is needs_patience
+    assert edits[-1] is True
 
 
 def test_what_stops_everything_needs_permission_and_the_user_alone() -> None:
