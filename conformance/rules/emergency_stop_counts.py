@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from conformance import reading
-from conformance.command_scene import TWO, accepts, resource, told
+from conformance.command_scene import ONE, TWO, accepts, resource, told
 from conformance.rest_views import judged
 from conformance.rule import Finding, Rule
 from conformance.rules.emergency_stop import (
@@ -20,13 +20,13 @@ from conformance.rules.emergency_stop import (
     the_red_button,
 )
 from conformance.timeline import Exchange
-from conformance.views import OK
+from conformance.views import COMMANDING, OK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from conformance.scene import Scene
-    from conformance.timeline import Frame, Timeline
+    from conformance.timeline import Event, Frame, Timeline
 
 
 class Count(NamedTuple):
@@ -72,9 +72,27 @@ def _totals(t: Timeline, stop: Stop) -> dict[str, Exchange] | None:
         return None
     since = min(e.at for e in seen.values())
     sent = [f.at for c in t.connections if c.user == stop.user for f in c.sent if f.type not in {"PING", "PONG"}]
-    wrote = [e.at for e in t.exchanges if e.user == stop.user and e.method != "GET"]
-    busy = any(since < at < stop.where.at for at in (*sent, *wrote))
+    busy = any(since < at < stop.where.at for at in sent) or any(_meanwhile(t, stop, since))
     return None if busy or any(since < at < stop.settled for at in _endings(t, stop.user)) else seen
+
+
+def _meanwhile(t: Timeline, stop: Stop, since: float) -> Iterator[Event]:
+    """What else changes what there is to stop, taken before the stop or after it: nobody knows which."""
+    for e in t.exchanges:
+        if (
+            e.user == stop.user
+            and e.method != "GET"
+            and e is not stop.where
+            and e.at < stop.settled
+            and e.ended > since
+        ):
+            yield e
+    for c in t.connections:
+        if c.user == stop.user:
+            mine = (f for f in c.sent if f.type in COMMANDING | {"AGENT_CONNECT"} and f is not stop.where)
+            yield from (f for f in mine if since < f.at < stop.settled)
+            if c.role == "agent" and c.closed and since < c.closed.at < stop.settled:
+                yield c.closed
 
 
 def _endings(t: Timeline, user: str) -> Iterator[float]:
@@ -114,6 +132,15 @@ def one_had_failed(s: Scene) -> None:
     tells_of_it(s, dashboard, "Fire")
 
 
+def one_was_cancelled_at_the_same_time(s: Scene) -> None:
+    all_stopped(s)
+    _, dashboard, _ = before_it(s)
+    sent, asked = stops_all(dashboard, "Smoke"), s.seconds
+    s.rest("POST", f"/commands/{ONE}/cancel", 200, at=asked)
+    accepts(dashboard, sent)
+    tells_of_it(s, dashboard, "Smoke", commands=0)
+
+
 def one_too_many(s: Scene) -> None:
     _, dashboard, _ = before_it(s, resource(TWO, "EXECUTING", targetAgents=["a1", "a2"]))
     accepts(dashboard, stops_all(dashboard))
@@ -133,7 +160,7 @@ RULES = (
         judges="agentsStopped and commandsCancelled are the connected agents and unfinished commands there were.",
         when=counts,
         check=true_counts,
-        good=(all_stopped, all_stopped_over_rest, one_had_failed),
+        good=(all_stopped, all_stopped_over_rest, one_had_failed, one_was_cancelled_at_the_same_time),
         bad=(zeros, one_too_many),
         cases=(the_red_button,),
     ),

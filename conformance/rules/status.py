@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from conformance import reading
 from conformance.rule import Finding, Rule
-from conformance.views import Heartbeat, Item, heartbeats, is_flood, statuses, watchers
+from conformance.views import Heartbeat, Item, heartbeats, is_flood, statuses, unknown_connections, watchers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,7 +102,8 @@ def before_first_beat(t: Timeline) -> Iterator[tuple[Connection, Frame]]:
     for dashboard in t.dashboards:
         for frame in dashboard.of_kind("AGENT_STATUS"):
             mine = [a for a in t.agents if a.agent_id == reading.agent_id(frame.payload) and a.user == dashboard.user]
-            if mine and not any(f.type == "AGENT_HEARTBEAT" and f.seq < frame.seq for a in mine for f in a.sent):
+            said = (f for a in (*mine, *unknown_connections(t, reading.agent_id(frame.payload))) for f in a.sent)
+            if mine and not any(f.type == "AGENT_HEARTBEAT" and f.seq < frame.seq for f in said):
                 yield mine[0], frame
 
 
@@ -196,6 +197,16 @@ def late_status_of_the_connect(s: Scene) -> None:
     dashboard.told("a1", metrics=s.metrics)
 
 
+def beaten_before_the_ack_was_read(s: Scene) -> None:
+    dashboard, agent = s.dashboard(), s.agent("a1")
+    dashboard.told("a1")
+    agent.closes()
+    again = s.socket("agent")
+    again.sends("AGENT_CONNECT", {"agentId": "a1"})
+    again.sends("AGENT_HEARTBEAT", {"agentId": "a1", "healthMetrics": s.health})
+    dashboard.told("a1", metrics=s.metrics)
+
+
 def zeros_at_first(s: Scene) -> None:
     dashboard = s.dashboard()
     s.agent("a1")
@@ -256,7 +267,7 @@ RULES = (
         judges="Before the first heartbeat the metrics in AGENT_STATUS are null.",
         when=before_first_beat,
         check=null_at_first,
-        good=(connect_and_beat,),
+        good=(connect_and_beat, beaten_before_the_ack_was_read),
         bad=(zeros_at_first,),
         cases=(connect_and_two_heartbeats,),
     ),
