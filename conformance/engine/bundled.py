@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 START_SECONDS = 30.0
 END_SECONDS = 5.0
-GROUPS = 25
+GROUPS = 41
 """One for each case that runs at the same time, and one more."""
 USERS = tuple(f"{name}-{n}" if n else name for n in range(GROUPS) for name in ("alice", "bob", "carol"))
 SHORT_TERMS: dict[str, Any] = {"heartbeat_interval": 4.0, "init_timeout": 2.0, "cancel_grace": 2.0}

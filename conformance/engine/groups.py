@@ -17,7 +17,7 @@ OF_THE_FIRST = frozenset({"account", "mail"})
 BEYOND_USERS = frozenset({"restart", "rest-limit", "load", "destructive"})
 """Needs of cases that other users feel too, or would if the backend were wrong."""
 
-SPARE_AT_ONCE = 24
+SPARE_AT_ONCE = 40
 """How many drawn sequences are played at the same time: they wait for more of their time than they ask for."""
 Numbered = tuple[int, "Case"]
 """A case with its number in the plan."""

@@ -25,7 +25,7 @@ _WITHIN_S: Final = 300
 """Given to one run; enough for cases that ask for patience."""
 _MARGIN_S: Final = 60
 _USERS: Final = ("alice", "bob", "carol")
-_GROUPS: Final = 25
+_GROUPS: Final = 41
 """Groups of users for generated sequences: each that is played has one to itself."""
 _TIMINGS: Final = {"heartbeat_interval": 4.0, "init_timeout": 2.0, "cancel_grace": 2.0}
 """At level full the real time-outs run, short ones: seconds, as the profile and the server's options name them."""
