@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 WITHIN = 1.0
 REPLACED = 4008
+TELL = ("AGENT_DISCONNECT", "AGENT_STATUS")
+"""What tells dashboards that an agent is gone."""
 
 
 class Replacement(NamedTuple):
@@ -47,13 +49,13 @@ def replacements(t: Timeline) -> Iterator[Replacement]:
         )  # others may hear of its end before it does
 
 
-def _owed(t: Timeline, dashboard: Connection, start: Frame, agent_id: str) -> float:
-    """Until when a dashboard may still be told of a loss from before: that it was gone, and nothing of the present."""
+def _owed(t: Timeline, dashboard: Connection, start: Frame, agent_id: str, kind: str) -> float:
+    """Until when a message may still tell of a loss from before: that it was gone, and nothing of the present."""
     before = [x.closed for x in losses(t) if x.agent_id == agent_id and x.closed.seq < start.seq]
     if not before:
         return 0.0
-    told = dashboard.about(agent_id, "AGENT_DISCONNECT", after=before[-1].seq)
-    return 0.0 if any(f.seq < start.seq for f in told) else t.bound(before[-1].at, WITHIN)
+    told = dashboard.about(agent_id, kind, after=before[-1].seq)
+    return 0.0 if any(f.seq < start.seq and _says_gone(f) for f in told) else t.bound(before[-1].at, WITHIN)
 
 
 def replaced(r: Replacement, t: Timeline) -> Iterator[Finding]:
@@ -72,9 +74,9 @@ def replaced(r: Replacement, t: Timeline) -> Iterator[Finding]:
         yield Finding(says, end, "", "close 4008", end.code, evidence)
     agent_id = str(second.agent_id)
     for dashboard in t.dashboards_of(second.user):
-        owed = _owed(t, dashboard, start, agent_id)
-        for frame in dashboard.about(agent_id, "AGENT_DISCONNECT", "AGENT_STATUS", after=start.seq):
-            if owed < frame.at <= until and _says_gone(frame):
+        owed = {kind: _owed(t, dashboard, start, agent_id, kind) for kind in TELL}
+        for frame in dashboard.about(agent_id, *TELL, after=start.seq):
+            if owed[frame.kind] < frame.at <= until and _says_gone(frame):
                 says = f"{frame.type} says that an agent is gone that has only changed its connection"
                 yield Finding(
                     says, frame, "/payload", "no loss of the agent", frame.payload.get("status", "gone"), evidence
@@ -111,6 +113,18 @@ def told_late_of_an_earlier_loss(s: Scene) -> None:
     s.agent("a1")
     dashboard.told_gone("a1")
     dashboard.told("a1")
+    dashboard.told("a1")
+    first.closes(by="backend", code=REPLACED)
+    s.wait(2)
+
+
+def told_twice_of_an_earlier_loss(s: Scene) -> None:
+    dashboard = s.dashboard()
+    s.agent("a1").closes(by="fault", code=None)
+    dashboard.told_gone("a1")
+    first = s.agent("a1")
+    s.agent("a1")
+    dashboard.told("a1", status="OFFLINE")
     dashboard.told("a1")
     first.closes(by="backend", code=REPLACED)
     s.wait(2)
@@ -203,6 +217,7 @@ RULE = Rule(
     good=(
         one_follows_the_other,
         told_late_of_an_earlier_loss,
+        told_twice_of_an_earlier_loss,
         asked_for_while_it_was_away,
         others_hear_first_of_its_end,
     ),
