@@ -161,7 +161,8 @@ def _begins(t: Timeline, agent: Connection, dashboard: Connection) -> int:
     """The `seq` from which what a dashboard is told is about this connection.
 
     That is its AGENT_CONNECT, for dashboards may hear before the agent has its ACK; but only its ACK where an earlier
-    loss may still be on its way, and only what is told of that loss where the agent is shown as back in time after it.
+    end may still be on its way, and only what is told of that end where the agent is shown as back in time after it.
+    Where it never is, though it stays, the end was told after the return: what came later came first.
     """
     assert agent.init is not None  # noqa: S101 - see lives
     assert agent.accepted is not None  # noqa: S101
@@ -171,7 +172,10 @@ def _begins(t: Timeline, agent: Connection, dashboard: Connection) -> int:
     told = dashboard.about(agent.agent_id or "", "AGENT_STATUS", after=gone[-1].seq) if gone else []
     due = t.bound(agent.init.at, AT_ONCE)
     is_back = any(reading.status(f.payload) == "ONLINE" and f.at <= due for f in told)
-    return gone[-1].seq if is_back else agent.accepted.seq
+    if is_back:
+        return gone[-1].seq
+    stays = min(_surely_alive_until(agent), dashboard.until) > due
+    return agent.init.seq if gone and stays else agent.accepted.seq
 
 
 def _surely_alive_until(agent: Connection) -> float:
@@ -355,6 +359,18 @@ def lost_again_after_a_deletion(s: Scene) -> None:
     s.wait(2)
 
 
+def deleted_as_it_comes_back(s: Scene) -> None:
+    dashboard = s.dashboard()
+    s.agent("a1").closes()
+    dashboard.told_gone("a1")
+    asked = s.seconds
+    with _connecting(s):
+        dashboard.told("a1")
+    s.rest("DELETE", "/agents/a1", 204, at=asked)
+    dashboard.told_gone("a1", reason="deleted")
+    s.wait(2)
+
+
 def flicker_before_the_answer(s: Scene) -> None:
     dashboard = s.dashboard()
     with _connecting(s):
@@ -441,7 +457,7 @@ RULES = (
         when=lives,
         check=steady,
         good=(one_each, cut_by_the_backend, lost_again_after_a_deletion, told_late_of_the_loss_before),
-        bad=(flicker_before_the_answer, flicker, beating_yet_given_up),
+        bad=(deleted_as_it_comes_back, flicker_before_the_answer, flicker, beating_yet_given_up),
         cases=(reconnects,),
     ),
 )
