@@ -49,13 +49,19 @@ def replacements(t: Timeline) -> Iterator[Replacement]:
         )  # others may hear of its end before it does
 
 
-def _owed(t: Timeline, dashboard: Connection, start: Frame, agent_id: str, kind: str) -> float:
-    """Until when a message may still tell of a loss from before: that it was gone, and nothing of the present."""
+def _owed(t: Timeline, dashboard: Connection, r: Replacement, start: Frame, kind: str) -> float:
+    """Until when a message may still tell of a loss from before: that it was gone, and nothing of the present.
+
+    AGENT_STATUS may come, for a command's sake, as long as the agent is away (STA-8).
+    """
+    agent_id = str(r.second.agent_id)
     before = [x.closed for x in losses(t) if x.agent_id == agent_id and x.closed.seq < start.seq]
     if not before:
         return 0.0
+    if kind == "AGENT_STATUS":
+        return t.bound(r.first.init.at if r.first.init else r.first.opened.at, WITHIN)
     told = dashboard.about(agent_id, kind, after=before[-1].seq)
-    return 0.0 if any(f.seq < start.seq and _says_gone(f) for f in told) else t.bound(before[-1].at, WITHIN)
+    return 0.0 if any(f.seq < start.seq for f in told) else t.bound(before[-1].at, WITHIN)
 
 
 def replaced(r: Replacement, t: Timeline) -> Iterator[Finding]:
@@ -74,7 +80,7 @@ def replaced(r: Replacement, t: Timeline) -> Iterator[Finding]:
         yield Finding(says, end, "", "close 4008", end.code, evidence)
     agent_id = str(second.agent_id)
     for dashboard in t.dashboards_of(second.user):
-        owed = {kind: _owed(t, dashboard, start, agent_id, kind) for kind in TELL}
+        owed = {kind: _owed(t, dashboard, r, start, kind) for kind in TELL}
         for frame in dashboard.about(agent_id, *TELL, after=start.seq):
             if owed[frame.kind] < frame.at <= until and _says_gone(frame):
                 says = f"{frame.type} says that an agent is gone that has only changed its connection"
