@@ -93,7 +93,7 @@ def traces_of(s: Said, t: Timeline, what: str) -> Iterator[Finding]:
     count = _count(s.sent)
     if count is None or t.remember(_reported).get(count, set()) - {s.sent.seq}:
         return
-    about = {s.connection.agent_id, s.sent.payload.get("agentId")}
+    about = (s.connection.agent_id, s.sent.payload.get("agentId"))  # what was sent may be any JSON
     for item in (*statuses(t), *rest_agents(t)):
         if item.agent_id not in about:
             continue  # others may have done as much
