@@ -126,6 +126,18 @@ def creates(s: Scene, command: str = ONE, status: int = 201, /, *, at: float | N
     return s.rest("POST", "/commands", status, {"success": True, "data": resource(command, **shown)}, **fields)
 
 
+def comes_back_before_it_is_missed(s: Scene, dashboard: Socket, agent_id: str) -> None:
+    """An agent starts TWO, loses its connection, has another one at once and completes TWO there."""
+    agent = s.agent(agent_id)
+    asks(dashboard, TWO, agent_id)
+    takes(agent, TWO)
+    acks(agent, TWO)
+    agent.closes(by="fault", code=None)
+    again = s.agent(agent_id)
+    s.wait(2)
+    completes(again, TWO)
+
+
 def cancels_over_rest(s: Scene, command: str = ONE, shown: str = "CANCELLED", status: int = 200) -> Exchange:
     """POST /commands/{commandId}/cancel and its answer."""
     body: dict[str, Any] = {"success": True, "data": resource(command, shown)}

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from conformance import reading
+from conformance.endings import has_other_cause
 from conformance.rest_views import agent_of, judged, last_connection, outcome, own_rows
 from conformance.rule import Finding, Rule
-from conformance.views import causes, is_restarted, items_of
+from conformance.views import causes, items_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 NO_CONTENT, NOT_FOUND, CONFLICT = 204, 404, 409
 REPLACED = 4008
 """A newer connection had taken its place before that (CON-4)."""
-OF_OTHER_CAUSE = frozenset({1001, 1003, 1008, 1009, 4001, 4002, 4003, 4004})
-"""Codes with which a backend ends a socket for what came on it, or for all: before a deletion, it may be."""
 GONE_WITHIN = 1.0
 """DIS-1: after that the backend must know that a socket has ended; seconds."""
 
@@ -56,7 +55,7 @@ def _lived(t: Timeline, agent: Connection, e: Exchange) -> bool:
     if closed is None or closed.at >= e.ended + GONE_WITHIN:
         return True
     if closed.by == "backend":
-        return closed.at >= e.at and closed.code not in OF_OTHER_CAUSE and not is_restarted(t, e.at, closed.at)
+        return closed.at >= e.at and not has_other_cause(t, agent, e.at)
     return closed.at >= e.ended
 
 
@@ -137,6 +136,13 @@ def deleted_while_it_is_sent_away(s: Scene) -> None:
     agent.closes(by="backend", code=1009)
 
 
+def deleted_and_then_sent_away(s: Scene) -> None:
+    agent = s.agent("a1")
+    s.wait(5)
+    s.rest("DELETE", "/agents/a1", 204)
+    agent.closes(by="backend", code=1008)
+
+
 def deleted_while_connected(s: Scene) -> None:
     s.agent("a1")
     s.rest("DELETE", "/agents/a1", 204)
@@ -188,6 +194,13 @@ RULE = Rule(
     when=deletions,
     check=deleted,
     good=(deleted_when_gone, deleted_while_it_is_sent_away),
-    bad=(deleted_while_connected, refused_but_deleted, never_deleted, still_there, still_in_snapshots),
+    bad=(
+        deleted_and_then_sent_away,
+        deleted_while_connected,
+        refused_but_deleted,
+        never_deleted,
+        still_there,
+        still_in_snapshots,
+    ),
     cases=(delete_connected_then_gone,),
 )

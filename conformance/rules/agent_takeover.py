@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from conformance.dialogue import ANSWER_SECONDS, Said, said
+from conformance.endings import has_other_cause
 from conformance.rule import Finding, Rule, provocation
 from conformance.views import deletions, is_restarted, rest_agents
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from conformance.world.world import World
 
 FORBIDDEN = 4003
-OF_OTHER_CAUSE = frozenset({1001, 4002})
 
 
 class Attempt(NamedTuple):
@@ -89,7 +89,7 @@ def _owner_unharmed(attempt: Attempt, t: Timeline) -> Iterator[Finding]:
         end = c.closed
         if end is None or end.by != "backend" or end.seq < s.sent.seq or c is not own[-1]:
             continue
-        if end.code not in OF_OTHER_CAUSE and not is_restarted(t, s.sent.at, end.at):
+        if not has_other_cause(t, c, s.sent.at):
             says = "another user's attempt ended the connection of the owner's agent"
             yield Finding(says, end, "", "an open connection", end.code, (s.sent,))
     name, version = s.sent.payload.get("name"), s.sent.payload.get("version")
@@ -156,6 +156,15 @@ def free_since_its_deletion(s: Scene) -> None:
     s.agent("a2", "bob")
 
 
+def owner_told_that_its_token_expired(s: Scene) -> None:
+    owner = s.agent("a1")
+    s.wait(5)
+    thief = s.socket("agent", "bob")
+    sent = thief.sends("AGENT_CONNECT", {"agentId": "a1", "version": "6.6.6"})
+    thief.gets("ERROR", {"code": "FORBIDDEN", "message": "No", "recoverable": False, "originalMessageId": sent.id})
+    owner.closes(by="backend", code=4002)
+
+
 def taken_over(s: Scene) -> None:
     owner = s.agent("a1")
     s.agent("a1", "bob", version="6.6.6")
@@ -214,6 +223,6 @@ RULE = Rule(
         cut_before_its_answer,
         free_since_its_deletion,
     ),
-    bad=(taken_over, shown_to_the_owner, left_connected),
+    bad=(owner_told_that_its_token_expired, taken_over, shown_to_the_owner, left_connected),
     cases=(foreign_agent_id,),
 )

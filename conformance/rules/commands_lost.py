@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from conformance import reading
 from conformance.command_life import Task, tasks
-from conformance.command_scene import ONE, TWO, acks, asks, completes, shows, takes, told
+from conformance.command_scene import (
+    ONE,
+    TWO,
+    acks,
+    asks,
+    comes_back_before_it_is_missed,
+    completes,
+    shows,
+    takes,
+    told,
+)
 from conformance.command_views import readings
 from conformance.command_views import told as told_of
 from conformance.rule import Finding, Rule, provocation
@@ -100,14 +110,8 @@ def lost_when_its_time_was_up(s: Scene) -> None:
 
 def back_before_it_was_missed(s: Scene) -> None:
     failed_when_lost(s)
-    agent, dashboard = s.agent("a2"), s.dashboard()
-    asks(dashboard, TWO, "a2")
-    takes(agent, TWO)
-    acks(agent, TWO)
-    agent.closes(by="fault", code=None)
-    again = s.agent("a2")
-    s.wait(2)
-    completes(again, TWO)
+    dashboard = s.dashboard()
+    comes_back_before_it_is_missed(s, dashboard, "a2")
     told(dashboard, "COMPLETED", TWO, "a2")
     s.wait(3)
     shows(s, TWO, "COMPLETED", targetAgents=["a2"])

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, NamedTuple
 from conformance import reading
 from conformance.command_life import TERMINAL, Task, task_of
 from conformance.command_orders import accepted, orders
-from conformance.command_scene import ONE, TWO, acks, asks, cancels, completes, refuses, takes
+from conformance.command_scene import (
+    ONE,
+    TWO,
+    acks,
+    asks,
+    cancels,
+    comes_back_before_it_is_missed,
+    completes,
+    refuses,
+    takes,
+)
 from conformance.dialogue import Said, is_valid, refusal, said
 from conformance.rule import Finding, Rule
 
@@ -141,14 +151,7 @@ def overtaken_by_a_cancel(s: Scene) -> None:
 
 def back_before_it_was_missed(s: Scene) -> None:
     a_whole_life(s)
-    agent, dashboard = s.agent("a2"), s.dashboard()
-    asks(dashboard, TWO, "a2")
-    takes(agent, TWO)
-    acks(agent, TWO)
-    agent.closes(by="fault", code=None)
-    again = s.agent("a2")
-    s.wait(2)
-    completes(again, TWO)
+    comes_back_before_it_is_missed(s, s.dashboard(), "a2")
 
 
 def straight_from_queued_refused(s: Scene) -> None:

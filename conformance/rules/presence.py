@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from conformance import reading
 from conformance.rule import Finding, Rule
+from conformance.rules.disconnect import back_but_gone_before_its_ack, told_late_of_the_loss_before
 from conformance.timeline import Exchange
 from conformance.views import Loss, life_ends, live_words, losses, reads, still_to_be_told, watchers
 
@@ -222,17 +223,6 @@ def lower_case(s: Scene) -> None:
     s.shows(s.row("a1", status="offline"))
 
 
-def told_late_of_the_loss_before(s: Scene) -> None:
-    dashboard, agent = s.dashboard(), s.agent("a1")
-    dashboard.told("a1")
-    agent.closes()
-    s.agent("a1").closes()
-    dashboard.told_gone("a1")
-    dashboard.told("a1")
-    dashboard.told_gone("a1")
-    s.wait(2)
-
-
 def read_while_it_leaves(s: Scene) -> None:
     agent = s.agent("a1")
     s.wait(2)
@@ -252,18 +242,6 @@ def read_while_it_returns(s: Scene) -> None:
     s.shows(s.row("a1"), at=asked)
     s.agent("a2").closes()
     s.shows(s.row("a2", status="OFFLINE"))
-
-
-def back_but_gone_before_its_ack(s: Scene) -> None:
-    dashboard, agent = s.dashboard(), s.agent("a1")
-    agent.closes()
-    dashboard.told_gone("a1")
-    again = s.socket("agent")
-    again.sends("AGENT_CONNECT", {"agentId": "a1"})
-    dashboard.told("a1")
-    again.closes()
-    dashboard.told_gone("a1")
-    s.wait(2)
 
 
 def offline_over_rest(s: Scene) -> None:

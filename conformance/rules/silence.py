@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from conformance.endings import goes_away
 from conformance.rule import Finding, Rule, provocation
 from conformance.views import watchers
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from conformance.world.world import World
 
 
-OTHER_REASONS = frozenset({1001, 1003, 1007, 1009, 4001, 4002, 4003, 4004, 4005, 4006, 4008})
+OTHER_REASONS = frozenset({1003, 1007, 1009, 4001, 4002, 4003, 4004, 4005, 4006, 4008})
 """Close codes that say a socket was ended for something else than silence."""
 
 
@@ -34,7 +35,7 @@ def when(t: Timeline) -> Iterator[Silence]:
     """Each agent that said nothing for four intervals, or was given up while its socket was open."""
     for agent in t.agents:
         lives = [f for f in agent.sent if f.type in {"AGENT_CONNECT", "AGENT_HEARTBEAT"}]
-        if agent.closed is not None and agent.closed.code in OTHER_REASONS:
+        if agent.closed is not None and (agent.closed.code in OTHER_REASONS or goes_away(t, agent)):
             continue
         if not lives or len([a for a in t.agents if a.agent_id == agent.agent_id]) > 1:
             continue
@@ -77,8 +78,17 @@ def its_server_goes_away(s: Scene) -> None:
     given_up(s)
     watching, other = s.dashboard(), s.agent("a2")
     s.wait(1)
-    other.closes(by="backend", code=1001)
+    for away in (other, s.agent("a3")):
+        away.closes(by="backend", code=1001)
     watching.told_gone("a2")
+    watching.told_gone("a3")
+
+
+def given_up_as_if_the_server_went_away(s: Scene) -> None:
+    dashboard, agent = s.dashboard(), s.agent("a1")
+    s.wait(1)
+    agent.closes(by="backend", code=1001)
+    dashboard.told_gone("a1")
 
 
 def never(s: Scene) -> None:
@@ -123,6 +133,6 @@ RULE = Rule(
     when=when,
     check=check,
     good=(given_up, its_server_goes_away),
-    bad=(never, too_early),
+    bad=(given_up_as_if_the_server_went_away, never, too_early),
     cases=(falls_silent,),
 )

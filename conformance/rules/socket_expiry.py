@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 
 from conformance.dialogue import ANSWER_SECONDS, Said, refusal, said
+from conformance.endings import EXPIRED, EXPIRES
 from conformance.rule import Finding, Rule, provocation
 from conformance.timeline import VALID
 
@@ -20,13 +21,10 @@ if TYPE_CHECKING:
 
 SHORT_LIVED = "good, for seconds"
 """A good token that expires while its socket is open."""
-EXPIRES = "token-expires"
-"""The kind of note that says when (`at`, on the timeline) a socket's token runs out."""
 REFRESH = "token-refresh"
 """The kind of note that says whose token (own, foreign, bad) a TOKEN_REFRESH brought."""
 LIFETIME = 3.0
 GRACE = 60.0
-EXPIRED = 4002
 
 
 class Expiry(NamedTuple):
