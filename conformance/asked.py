@@ -144,13 +144,14 @@ def _texts(value: Any) -> Iterator[str]:
                 yield from _texts(inner)
 
 
-def texts(value: Any) -> set[str]:
+def texts(value: Any) -> Iterator[str]:
     """Every text in a JSON value, without the names of its members."""
-    match value:
-        case str():
-            return {value}
-        case dict():
-            return set().union(*map(texts, value.values()))
-        case list():
-            return set().union(*map(texts, value))
-    return set()
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, str):
+            yield one
+        elif isinstance(one, dict):
+            waiting.extend(one.values())
+        elif isinstance(one, list):
+            waiting.extend(one)

@@ -123,6 +123,18 @@ def _by_id(t: Timeline) -> dict[tuple[str, str], Task]:
     return {(x.id, x.agent_id): x for x in tasks(t)}
 
 
+def parts_of(t: Timeline, order: Order) -> list[Task]:
+    """A command's tasks: one for each agent that it is for."""
+    return t.remember(_by_command).get(order.id, [])
+
+
+def _by_command(t: Timeline) -> dict[str, list[Task]]:
+    found: dict[str, list[Task]] = {}
+    for task in tasks(t):
+        found.setdefault(task.id, []).append(task)
+    return found
+
+
 def tasks_of(t: Timeline, agent_id: str | None, user: str) -> list[Task]:
     """The tasks of one agent."""
     return [x for x in tasks(t) if x.agent_id == agent_id and x.order.user == user]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from conformance import reading
-from conformance.dialogue import Said, is_valid, said
+from conformance.dialogue import Said, is_valid, said_as
 from conformance.timeline import Exchange
 
 if TYPE_CHECKING:
@@ -71,8 +71,8 @@ def accepted(s: Said) -> bool:
 
 def requests(t: Timeline) -> Iterator[Said]:
     """Each valid COMMAND_REQUEST of a dashboard that was ready."""
-    for s in said(t):
-        if s.sent.type == "COMMAND_REQUEST" and s.connection.role == "dashboard" and s.ready and is_valid(s, t):
+    for s in said_as(t, "COMMAND_REQUEST"):
+        if s.connection.role == "dashboard" and s.ready and is_valid(s, t):
             yield s
 
 

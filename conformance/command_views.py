@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from conformance import reading
-from conformance.dialogue import Said, is_valid, said
+from conformance.dialogue import Said, is_valid, said, said_as
 from conformance.views import OK
 
 if TYPE_CHECKING:
@@ -114,5 +114,5 @@ def _deliveries(t: Timeline) -> dict[tuple[str, str, str], list[tuple[Connection
 
 def stops(t: Timeline) -> list[Said]:
     """Every valid EMERGENCY_STOP of a dashboard."""
-    asked = (s for s in said(t) if s.sent.type == "EMERGENCY_STOP" and s.connection.role == "dashboard")
-    return [s for s in asked if s.ready and is_valid(s, t)]
+    asked = said_as(t, "EMERGENCY_STOP")
+    return [s for s in asked if s.connection.role == "dashboard" and s.ready and is_valid(s, t)]

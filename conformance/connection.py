@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, Any
+
+from propcache.api import cached_property
 
 from conformance import reading
 

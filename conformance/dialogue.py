@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from itertools import chain
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from conformance.remembered import remembered
@@ -60,6 +62,19 @@ def said(t: Timeline, *credentials: str) -> Iterator[Said]:
     for connection in t.connections:
         if current(connection) and connection.credential in (credentials or (VALID,)):
             yield from said_on(connection)
+
+
+def said_as(t: Timeline, *types: str) -> list[Said]:
+    """Those of these types among all that was said on sockets with a good token, in the same order."""
+    runs = [run for kind in types if (run := t.remember(_by_type).get(kind))]
+    return [s for _, s in sorted(chain.from_iterable(runs), key=itemgetter(0))]
+
+
+def _by_type(t: Timeline) -> dict[str, list[tuple[int, Said]]]:
+    found: dict[str, list[tuple[int, Said]]] = {}
+    for place, s in enumerate(said(t)):
+        found.setdefault(s.sent.type, []).append((place, s))
+    return found
 
 
 @remembered

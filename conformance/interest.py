@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from conformance.command_orders import orders
 from conformance.dialogue import Said, said_on
+from conformance.remembered import remembered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +48,8 @@ class Interest:
         return True if not self.without or one in self.known else None
 
 
-def interests(dashboard: Connection, t: Timeline, kind: str = "agent") -> Iterator[Interest]:
+@remembered
+def interests(t: Timeline, dashboard: Connection, kind: str = "agent") -> Iterator[Interest]:
     """The stretches of one dashboard, up to the first message after which the contract leaves them open.
 
     `kind` is agent or command.

@@ -64,8 +64,8 @@ class _Reader:
     def __init__(self, contract: Contract) -> None:
         self._contract = contract
         self._looked_at: Counter[str] = Counter()
-        self._found: set[tuple[str, str, type | None]] = set()
-        """Owner, place and kind of value of what has been told: of another one there is nothing new to tell."""
+        self._found: set[tuple[Any, ...]] = set()
+        """Messages, and owner, place and kind of value, of what has been told: of another one there is nothing new."""
 
     def reached(self, t: Timeline) -> Iterator[tuple[str, str]]:
         """Everything on a timeline, as often as it comes."""
@@ -95,7 +95,8 @@ class _Reader:
             side = f"{'from' if frame.is_sent else 'to'}-{connection.role}"
             if (message := self._contract.message(side, frame.type)) is None:
                 continue
-            yield "messages", message.key
+            if self._is_new(message.key):
+                yield "messages", message.key
             if frame.is_sent or not current(connection):
                 continue
             yield from self._came(Shape(message.key, message.schema, is_sent=False), _payload(frame.value))

@@ -253,14 +253,13 @@ def carriage(t: Timeline, dashboard: Connection) -> Mapping[int, list[Frame]]:
 
 
 def _carriages(t: Timeline) -> dict[str, Mapping[int, list[Frame]]]:
-    return {d.id: _carriage(pieces(t), d) for d in t.dashboards}
+    by_user: dict[str, dict[Key, list[Piece]]] = {}
+    for p in pieces(t):
+        by_user.setdefault(p.said.connection.user, {}).setdefault(p.key, []).append(p)
+    return {d.id: _carriage(by_user.get(d.user, {}), d) for d in t.dashboards}
 
 
-def _carriage(found: list[Piece], dashboard: Connection) -> Mapping[int, list[Frame]]:
-    by_key: dict[Key, list[Piece]] = {}
-    for p in found:
-        if p.said.connection.user == dashboard.user:
-            by_key.setdefault(p.key, []).append(p)
+def _carriage(by_key: Mapping[Key, list[Piece]], dashboard: Connection) -> Mapping[int, list[Frame]]:
     there = dashboard.accepted.seq if dashboard.accepted else 0
     carried: dict[int, list[Frame]] = {}
     for frame in dashboard.of_kind(*SWITCHES):

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
+
+from propcache.api import cached_property
 
 from conformance import reading
 from conformance.connection import Connection
@@ -193,8 +194,7 @@ class Timeline:
         self.epoch = epoch
         self.case = case
         self._views: dict[Any, Any] = {}
-        last = max((getattr(e, "ended", e.at) for e in self.events), default=0.0)
-        self.end = last if end is None else end
+        self.end = max((getattr(e, "ended", e.at) for e in self.events), default=0.0) if end is None else end
 
     def remember(self, view: Callable[..., T], *about: Hashable) -> T:
         """What a view finds on this timeline about something, worked out once for all rules that look at it."""
@@ -231,6 +231,10 @@ class Timeline:
     def notes(self) -> tuple[Note, ...]:
         """What the tester noted."""
         return tuple(e for e in self.events if isinstance(e, Note))
+
+    @cached_property
+    def _pauses(self) -> tuple[Note, ...]:
+        return tuple(n for n in self.notes if n.kind == "lag")
 
     @cached_property
     def connections(self) -> tuple[Connection, ...]:
@@ -287,7 +291,7 @@ class Timeline:
 
     def lag(self, start: float, end: float) -> float:
         """The longest pause of the tester itself between two moments, in seconds: no backend answers for it."""
-        pauses = (n.data.get("seconds", 0.0) for n in self.notes if n.kind == "lag" and start <= n.at <= end + 1)
+        pauses = (n.data.get("seconds", 0.0) for n in self._pauses if start <= n.at <= end + 1)
         return max(pauses, default=0.0)
 
     def bound(self, start: float, within: float) -> float:

@@ -112,8 +112,8 @@ def heartbeats(t: Timeline) -> Iterator[Heartbeat]:
     """Every accepted heartbeat: valid, from the agent's own socket, and not answered by an ERROR."""
     for agent in t.agents:
         accepted, taken = agent.accepted, set[int]()
-        for sent in agent.sent:
-            if sent.type != "AGENT_HEARTBEAT" or accepted is None or sent.seq < accepted.seq or not _is_valid(t, sent):
+        for sent in beats_of(agent):
+            if accepted is None or sent.seq < accepted.seq or not is_in_shape(t, sent):
                 continue
             if sent.payload.get("agentId") not in {agent.agent_id, agent.init and agent.init.payload.get("agentId")}:
                 continue
@@ -125,9 +125,13 @@ def heartbeats(t: Timeline) -> Iterator[Heartbeat]:
                     yield Heartbeat(agent, sent, answer)
 
 
-def _is_valid(t: Timeline, frame: Frame) -> bool:
-    message = t.contract.message("from-agent", frame.type)
-    return message is not None and t.contract.shapes.accepts(message.schema, frame.payload)
+def is_in_shape(t: Timeline, said: Frame) -> bool:
+    """Whether a message is one that agents may send, with a payload in shape; found out once, as `keeps_shape` is."""
+    known: dict[int, bool] = t.remembered.setdefault(is_in_shape, {})
+    if (found := known.get(said.seq)) is None:
+        message = t.contract.message("from-agent", said.type)
+        found = known[said.seq] = message is not None and t.contract.shapes.accepts(message.schema, said.payload)
+    return found
 
 
 def _refers(answer: Frame, sent: Frame) -> bool:
@@ -206,7 +210,12 @@ def live_words(agent: Connection) -> set[str]:
 
 def narrowed(dashboard: Connection) -> bool:
     """Whether it asked for less than everything, in any of its messages, or for something of which nobody can say."""
-    return any(_narrows(f) for f in dashboard.sent)
+    return bool(_narrowing(dashboard))
+
+
+@remembered
+def _narrowing(dashboard: Connection) -> Iterator[Frame]:
+    return (f for f in dashboard.sent if _narrows(f))
 
 
 def _narrows(said: Frame) -> bool:
@@ -307,9 +316,10 @@ def is_cut_short(t: Timeline, beat: Heartbeat) -> bool:
 
 def is_flood(beat: Heartbeat) -> bool:
     """Whether other heartbeats of the agent are so near that the backend may tell them as one (STA-6)."""
-    near = [
-        f
-        for f in beat.agent.sent
-        if f.type == "AGENT_HEARTBEAT" and f is not beat.sent and abs(f.at - beat.sent.at) < FLOOD
-    ]
-    return bool(near)
+    return any(f is not beat.sent and abs(f.at - beat.sent.at) < FLOOD for f in beats_of(beat.agent))
+
+
+@remembered
+def beats_of(agent: Connection) -> Iterator[Frame]:
+    """Every AGENT_HEARTBEAT that was sent on a socket, whatever became of it."""
+    return (f for f in agent.sent if f.type == "AGENT_HEARTBEAT")

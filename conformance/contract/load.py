@@ -64,6 +64,11 @@ class Contract:
         key = f"{side}.{kind.replace(':', '_')}"
         return self.messages.get(key)
 
+    @cached_property
+    def types(self) -> frozenset[str]:
+        """Every type of message that it knows, of any side."""
+        return frozenset(m.type for m in self.messages.values())
+
     def operation(self, method: str, path: str, *, under_base: bool = True) -> str | None:
         """The `operationId` that a request names, literal paths before parameters."""
         found = (o for o in self.at(path) if o.method == method and o.under_base == under_base)

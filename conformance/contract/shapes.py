@@ -115,9 +115,9 @@ class Shapes:
 
     def violations(self, name: str, value: Any) -> list[Violation]:
         """How `value` breaks the schema at `schemas/<name>`; empty when it does not. Raises `Disagreement`."""
-        found = self.suspected(name, value)
-        if not found:
+        if self.accepts(name, value):
             return []
+        found = self.suspected(name, value)
         slow = {(_pointer(e.absolute_path), str(e.validator)) for e in self._slow_validator(name).iter_errors(value)}
         if not slow:
             raise Disagreement(f"schemas/{name}: one validator refuses {value!r:.200}, the other accepts it")
@@ -152,11 +152,11 @@ class Shapes:
         return Violation(pointer, keyword, _wanted(keyword, error), _value_at(value, path))
 
     def _fast_validator(self, name: str) -> jsonschema_rs.Draft202012Validator:
-        if name not in self._fast:
-            self._fast[name] = jsonschema_rs.Draft202012Validator(
+        if (made := self._fast.get(name)) is None:
+            made = self._fast[name] = jsonschema_rs.Draft202012Validator(
                 {"$ref": BASE + name}, validate_formats=True, registry=self._fast_registry
             )
-        return self._fast[name]
+        return made
 
     def _slow_validator(self, name: str) -> Validator:
         if name not in self._slow:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from conformance import reading
 from conformance.command_orders import orders
 from conformance.command_scene import ONE, acks, asks, completes, takes
-from conformance.dialogue import ANSWER_SECONDS, Said, is_valid, refusal, said
+from conformance.dialogue import ANSWER_SECONDS, Said, is_valid, refusal, said, said_as
 from conformance.rule import Finding, Rule, provocation
 from conformance.rules.socket_errors import traces_of
 from conformance.views import connections_of
@@ -30,13 +30,10 @@ def _names(c: Connection) -> set[str]:
 
 def connects(t: Timeline) -> Iterator[Said]:
     """Each valid AGENT_CONNECT: the first that is accepted on its connection, and each one after it."""
-    for s in said(t):
-        if (
-            s.sent.type == "AGENT_CONNECT"
-            and is_valid(s, t)
-            and s.connection.accepted
-            and (s.answers or s.unanswered(t))
-        ) and (s.ready or s.connection.accepted in s.answers):
+    for s in said_as(t, "AGENT_CONNECT"):
+        if (is_valid(s, t) and s.connection.accepted and (s.answers or s.unanswered(t))) and (
+            s.ready or s.connection.accepted in s.answers
+        ):
             yield s
 
 
@@ -85,9 +82,10 @@ def _known_to_rest(s: Said, given: str, t: Timeline) -> Iterator[Finding]:
 def spoofs(t: Timeline) -> Iterator[Said]:
     """Each valid message of an agent in the name of another agent."""
     for s in said(t):
-        if s.connection.role == "agent" and s.ready and s.sent.type != "AGENT_CONNECT" and is_valid(s, t):
+        if s.connection.role == "agent" and s.ready and s.sent.type != "AGENT_CONNECT":
             name = s.sent.payload.get("agentId")
-            if isinstance(name, str) and name not in _names(s.connection) and (s.answers or s.unanswered(t)):
+            is_foreign = isinstance(name, str) and name not in _names(s.connection)
+            if is_foreign and is_valid(s, t) and (s.answers or s.unanswered(t)):
                 yield s
 
 

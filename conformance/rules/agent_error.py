@@ -9,17 +9,16 @@ from conformance.command_life import NOTICED
 from conformance.dialogue import said_on
 from conformance.rule import Finding, Rule
 from conformance.timeline import Exchange
-from conformance.views import connections_of, reads, watchers
+from conformance.views import connections_of, is_in_shape, reads, watchers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from conformance.connection import Connection
     from conformance.scene import Scene
     from conformance.timeline import Frame, Timeline
     from conformance.world.world import World
 
-SCHEMA = "messages/from-agent/AGENT_ERROR.json"
 TOLD = ("errorType", "message", "recoverable")
 
 
@@ -39,7 +38,7 @@ def faults(t: Timeline) -> Iterator[Fault]:
         for s in said_on(agent):
             sent = s.sent
             own = sent.payload.get("agentId") in (agent.agent_id, agent.init and agent.init.payload.get("agentId"))
-            if sent.type != "AGENT_ERROR" or not own or not t.contract.shapes.accepts(SCHEMA, sent.payload):
+            if sent.type != "AGENT_ERROR" or not own or not is_in_shape(t, sent):
                 continue
             if not s.ready or s.errors:
                 continue
@@ -53,10 +52,30 @@ def faults(t: Timeline) -> Iterator[Fault]:
 def _told(fault: Fault, t: Timeline) -> list[Frame]:
     """What the dashboard was told that reads like it, without what the agent said at another time."""
     agent_id, sent = fault.agent.agent_id or "", fault.sent
-    errors = (f for a in connections_of(t, agent_id) for f in a.sent if f.type == "AGENT_ERROR")
-    others = [_words(f) for f in errors if _words(f) != _words(sent)]
-    told = fault.dashboard.about(agent_id, "AGENT_ERROR", after=sent.seq)
-    return [f for f in told if f.payload.get("message") == sent.payload["message"] and _words(f) not in others]
+    message = sent.payload["message"]
+    alike = (_words(f) for f in t.remember(_said, agent_id).get(message, ()))
+    others = [words for words in alike if words != _words(sent)]
+    told = t.remember(_heard, fault.dashboard.id, agent_id).get(message, ())
+    return [f for f in told if f.seq > sent.seq and _words(f) not in others]
+
+
+def _said(t: Timeline, agent_id: str) -> dict[str, list[Frame]]:
+    """Every AGENT_ERROR of an agent, by its message."""
+    return _by_message(f for a in connections_of(t, agent_id) for f in a.sent if f.type == "AGENT_ERROR")
+
+
+def _heard(t: Timeline, dashboard: str, agent_id: str) -> dict[str, list[Frame]]:
+    """Every AGENT_ERROR about an agent that a dashboard was told, by its message."""
+    there = t.connection(dashboard)
+    return _by_message(there.about(agent_id, "AGENT_ERROR") if there else ())
+
+
+def _by_message(errors: Iterable[Frame]) -> dict[str, list[Frame]]:
+    found: dict[str, list[Frame]] = {}
+    for frame in errors:
+        if isinstance(message := frame.payload.get("message"), str):
+            found.setdefault(message, []).append(frame)
+    return found
 
 
 def _words(frame: Frame) -> list[object]:

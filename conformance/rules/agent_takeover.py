@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from conformance.dialogue import ANSWER_SECONDS, Said, said
+from conformance.dialogue import ANSWER_SECONDS, Said, said_as
 from conformance.endings import has_other_cause
 from conformance.rule import Finding, Rule, provocation
 from conformance.views import deletions, is_restarted, rest_agents
@@ -33,7 +33,7 @@ def attempts(t: Timeline) -> Iterator[Attempt]:
     for c in sorted(t.agents, key=lambda c: c.accepted.seq if c.accepted else -1):
         if c.agent_id:
             owners.setdefault(c.agent_id, c)
-    for s in said(t):
+    for s in said_as(t, "AGENT_CONNECT"):
         owner = owners.get(str(s.sent.payload.get("agentId"))) if s.sent is s.connection.init else None
         if (
             owner is None
@@ -46,7 +46,7 @@ def attempts(t: Timeline) -> Iterator[Attempt]:
         refused = end is not None and end.by == "backend" and not is_restarted(t, s.sent.at, end.at)
         until = s.answers[0].at if s.answers else s.connection.until
         free = any(e.at < until for e in deletions(t, owner.agent_id))
-        if s.sent.type == "AGENT_CONNECT" and (s.answers or refused or s.unanswered(t)) and not free:
+        if (s.answers or refused or s.unanswered(t)) and not free:
             yield Attempt(s, owner)
 
 

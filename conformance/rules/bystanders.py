@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from conformance.dialogue import ENDINGS_OF_OTHER_CAUSE, current, keeps_shape, named
@@ -35,9 +36,9 @@ class Bystander(NamedTuple):
 
 def beside_faults(t: Timeline) -> Iterator[Bystander]:
     """Each faultless connection that was open while another sent something it should not have sent."""
-    faults = [(c, f) for c in filter(current, t.connections) for f in c.sent if not keeps_shape(t, c, f)][:20]
+    faulty = ((c, f) for c in filter(current, t.connections) for f in c.sent if not keeps_shape(t, c, f))
     clean = [c for c in _served(t) if all(keeps_shape(t, c, f) for f in c.sent)]
-    for culprit, fault in faults:
+    for culprit, fault in islice(faulty, 20):
         for c in clean:
             if c is not culprit and _watched(c, fault):
                 yield Bystander(c, culprit, fault, "a faulty message of another client")

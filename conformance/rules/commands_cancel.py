@@ -24,7 +24,7 @@ from conformance.command_scene import (
     told,
 )
 from conformance.command_views import stops
-from conformance.dialogue import Said, is_valid, refusal, said
+from conformance.dialogue import Said, is_valid, refusal, said_as
 from conformance.resources import follows_schema
 from conformance.rest_views import is_failure, judged
 from conformance.rule import Finding, Rule, provocation
@@ -45,9 +45,8 @@ NOT_FOUND, CONFLICT = 404, 409
 
 def _cancels(t: Timeline) -> Iterator[Said]:
     """Each valid COMMAND_CANCEL of a dashboard."""
-    for s in said(t):
-        asked = s.sent.type == "COMMAND_CANCEL" and s.connection.role == "dashboard" and s.ready
-        if asked and is_valid(s, t) and (s.answers or s.unanswered(t)):
+    for s in said_as(t, "COMMAND_CANCEL"):
+        if s.connection.role == "dashboard" and s.ready and is_valid(s, t) and (s.answers or s.unanswered(t)):
             yield s
 
 

@@ -11,6 +11,7 @@ from conformance.command_orders import Order, limits_in, orders
 from conformance.command_scene import ONE, THREE, TWO, acks, asks, completes, creates, queue, resource, shows, takes
 from conformance.command_views import readings
 from conformance.rule import Finding, Rule
+from conformance.rules.commands_queue_update import rows
 from conformance.views import connections_of
 
 if TYPE_CHECKING:
@@ -107,17 +108,23 @@ def kept(order: Order, t: Timeline) -> Iterator[Finding]:
     """The agent, REST and the queue show the priority that was set, 50 if none was."""
     shown = [(d.frame, "/payload/priority", d.frame.payload) for d in deliveries(t) if d.order is order]
     shown += [(r.where, f"{r.pointer}/priority", r.value) for r in readings(t, order)]  # type: ignore[misc]
-    for dashboard in t.dashboards_of(order.user):
-        for frame in dashboard.of_kind("QUEUE_UPDATE", after=order.cause.seq):
-            rows = frame.payload.get("queued")
-            for i, row in enumerate(rows if isinstance(rows, list) else ()):
-                if reading.command_id(row) == order.id:
-                    shown.append((frame, f"/payload/queued/{i}/priority", row))
+    shown += [q for q in t.remember(_queued).get((order.user, order.id), ()) if q[0].seq > order.cause.seq]
     for where, pointer, value in shown:
         if value.get("priority") != order.priority:
             says = "the priority is not the one that was set: urgent is not urgent"
             got = value.get("priority", "nothing")
             yield Finding(says, where, pointer, f"{order.priority}", got, (order.cause,))
+
+
+def _queued(t: Timeline) -> dict[tuple[str, str | None], list[tuple[Frame, str, dict[str, Any]]]]:
+    """User and command → the places where a QUEUE_UPDATE lists it as queued."""
+    found: dict[tuple[str, str | None], list[tuple[Frame, str, dict[str, Any]]]] = {}
+    for dashboard in t.dashboards:
+        for frame in dashboard.of_kind("QUEUE_UPDATE"):
+            for i, row in rows(frame, "queued"):
+                shown = (frame, f"/payload/queued/{i}/priority", row)
+                found.setdefault((dashboard.user, reading.command_id(row)), []).append(shown)
+    return found
 
 
 def prioritised(t: Timeline) -> Iterator[Order]:

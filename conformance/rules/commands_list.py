@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from conformance import reading
-from conformance.command_orders import Order, orders, unclear_since
+from conformance.command_orders import orders, unclear_since
 from conformance.command_scene import ONE, THREE, TWO, asks, creates, lists, queue, resource, told
 from conformance.rest_views import judged, number
 from conformance.rule import Finding, Rule, provocation
@@ -129,18 +129,20 @@ class Sight(NamedTuple):
 
 def sights(t: Timeline) -> Iterator[Sight]:
     """Lists and events of a user, while another user's command was there."""
-    known = list(orders(t).values())
+    users = {dashboard.user for dashboard in t.dashboards} | {page.e.user for page in pages(t)}
+    first = {user: _first_of_others(t, user) for user in users}
     for page in pages(t):
-        if _others(known, page.e.user, page.e.at):
+        if first[page.e.user] < page.e.at:
             yield Sight(page.e, page.e.user, tuple((f"/data/{i}/id", c) for i, c in enumerate(page.ids)))
     for dashboard in t.dashboards:
         for frame in dashboard.of_kind(*EVENTS):
-            if _others(known, dashboard.user, frame.at):
+            if first[dashboard.user] < frame.at:
                 yield Sight(frame, dashboard.user, tuple(_named(frame)))
 
 
-def _others(known: list[Order], user: str, before: float) -> bool:
-    return any(o.user != user and o.cause.at < before for o in known)
+def _first_of_others(t: Timeline, user: str) -> float:
+    """When another user's command was first asked for."""
+    return min((o.cause.at for o in orders(t).values() if o.user != user), default=float("inf"))
 
 
 def _named(frame: Frame) -> Iterator[tuple[str, str]]:

@@ -19,7 +19,7 @@ from conformance.command_scene import (
     refuses,
     takes,
 )
-from conformance.dialogue import Said, is_valid, refusal, said
+from conformance.dialogue import Said, is_valid, refusal, said_as
 from conformance.rule import Finding, Rule
 
 if TYPE_CHECKING:
@@ -35,11 +35,11 @@ SPOKEN = ("COMMAND_ACK", "COMMAND_COMPLETE")
 
 def spoken(t: Timeline, *kinds: str) -> Iterator[Said]:
     """Each valid message of these kinds that an agent said in its own name, answered or waited for."""
-    for s in said(t):
+    for s in said_as(t, *(kinds or SPOKEN)):
         c = s.connection
         names = {c.agent_id, c.init and c.init.payload.get("agentId")}
-        is_word = s.sent.type in (kinds or SPOKEN) and c.role == "agent" and s.ready and is_valid(s, t)
-        if is_word and s.sent.payload["agentId"] in names and (s.answers or s.unanswered(t)):
+        is_word = c.role == "agent" and s.ready and is_valid(s, t) and s.sent.payload["agentId"] in names
+        if is_word and (s.answers or s.unanswered(t)):
             yield s
 
 

@@ -63,7 +63,7 @@ def _watched(t: Timeline, queue_of: list[Task], task: Task, step: Step, until: f
     for dashboard in watchers(t, task.order.user, step.cause):
         change = Change(task, step, dashboard, until, executing, queued)
         frames = _after(change)
-        if any(_fits(change, f) for f in frames) or (until > due and dashboard.until > due):
+        if any(_fits(change, f, t) for f in frames) or (until > due and dashboard.until > due):
             yield change
 
 
@@ -72,9 +72,15 @@ def _after(change: Change) -> list[Frame]:
     return [f for f in frames if change.step.at <= f.at]
 
 
-def _fits(change: Change, frame: Frame) -> bool:
+def _fits(change: Change, frame: Frame, t: Timeline) -> bool:
     known = change.executing | change.queued | {change.task.id}
-    return _ids(frame, "executing") & known == change.executing and _ids(frame, "queued") & known == change.queued
+    executing, queued = t.remember(_listed)[frame.seq]
+    return executing & known == change.executing and queued & known == change.queued
+
+
+def _listed(t: Timeline) -> dict[int, tuple[set[str], set[str]]]:
+    """The ids of the commands that each QUEUE_UPDATE lists as executing, and as queued, by its `seq`."""
+    return {f.seq: (_ids(f, "executing"), _ids(f, "queued")) for f in updates(t)}
 
 
 def _ids(frame: Frame, name: str) -> set[str]:
@@ -91,7 +97,7 @@ def told(change: Change, t: Timeline) -> Iterator[Finding]:
     """Within a second one that shows the queue as it is then."""
     due = t.bound(change.step.settled, WITHIN)
     frames = _after(change)
-    right = [f for f in frames if _fits(change, f)]
+    right = [f for f in frames if _fits(change, f, t)]
     if right and right[0].at <= due:
         return
     expected = (

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from conformance import reading
-from conformance.command_life import TERMINAL, Task, tasks
+from conformance.command_life import TERMINAL, Task, parts_of, tasks
 from conformance.command_orders import Order, orders
 from conformance.command_scene import ONE, TWO, accepts, acks, asks, completes, lists, resource, shows, takes, told
 from conformance.command_views import Quiet, Reading, quiet, readings, resources
@@ -160,7 +160,7 @@ def twice(t: Timeline) -> Iterator[Twice]:
 
 def _still(t: Timeline, order: Order, since: float, *looks: Reading) -> bool:
     until = max(r.where.ended for r in looks)
-    mine = [x for x in tasks(t) if x.id == order.id]
+    mine = parts_of(t, order)
     return all((now := x.status(since)) is not None and now == x.status(until) for x in mine)
 
 

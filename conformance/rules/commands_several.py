@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from conformance import reading
-from conformance.command_life import TERMINAL, tasks
+from conformance.command_life import TERMINAL, parts_of, tasks
 from conformance.command_orders import Order, orders
 from conformance.command_scene import ONE, TWO, acks, completes, creates, resource, shows, takes, told
 from conformance.command_views import Reading, quiet, readings
@@ -40,11 +40,7 @@ def broadcasts(t: Timeline) -> Iterator[Broadcast]:
         for agent in t.agents:
             there = agent.accepted is not None and agent.accepted.at < order.cause.at
             others = [x for x in tasks(t) if x.agent_id == agent.agent_id and x.id != order.id]
-            cancelled = [
-                x
-                for x in tasks(t)
-                if x.id == order.id and (x.cancels or x.end or x.unsure < t.bound(order.settled, SOON))
-            ]
+            cancelled = [x for x in parts_of(t, order) if x.cancels or x.end or x.unsure < t.bound(order.settled, SOON)]
             late = agent.until > t.bound(order.settled, SOON) and not cancelled
             got = any(reading.command_id(f.payload) == order.id for f in agent.of_kind("COMMAND_REQUEST"))
             if agent.user == order.user and there and not others and (got or late):
@@ -81,7 +77,7 @@ class Whole(NamedTuple):
 def wholes(t: Timeline) -> Iterator[Whole]:
     """Each look between a quiet moment and the next change, where the status of every part is known."""
     for order in orders(t).values():
-        mine = [x for x in tasks(t) if x.id == order.id]
+        mine = parts_of(t, order)
         if len(mine) < 2:  # noqa: PLR2004 - several
             continue
         for r in readings(t, order):
@@ -131,7 +127,7 @@ class Spread(NamedTuple):
 def spreads(t: Timeline) -> Iterator[Spread]:
     """Each, once when it was created and once when all parts were over."""
     for order in orders(t).values():
-        mine = [x for x in tasks(t) if x.id == order.id]
+        mine = parts_of(t, order)
         if len(mine) < 2:  # noqa: PLR2004 - several
             continue
         ends = [x.end for x in mine]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from conformance.command_orders import accepted
 from conformance.command_scene import accepts, refuses
-from conformance.dialogue import Said, is_valid, refusal, said
+from conformance.dialogue import Said, is_valid, refusal, said_as
 from conformance.resources import follows_schema
 from conformance.rest_views import agent_of, judged, last_connection, outcome
 from conformance.rule import Finding, Rule
@@ -52,9 +53,8 @@ class Order(NamedTuple):
 
 def controls(t: Timeline) -> Iterator[Said]:
     """Each AGENT_CONTROL of a dashboard, answered or waited for."""
-    for s in said(t):
-        asked = s.sent.type == "AGENT_CONTROL" and s.connection.role == "dashboard" and s.ready
-        if asked and is_valid(s, t) and (s.answers or s.unanswered(t)):
+    for s in said_as(t, "AGENT_CONTROL"):
+        if s.connection.role == "dashboard" and s.ready and is_valid(s, t) and (s.answers or s.unanswered(t)):
             yield s
 
 
@@ -150,11 +150,15 @@ def _passed_on(order: Order, t: Timeline) -> Iterator[Finding]:
 
 def asked(t: Timeline, reason: object) -> int:
     """How often the same was said to anybody; an emergency stop tells every agent with its own reason."""
-    said_so = {"AGENT_CONTROL", "EMERGENCY_STOP"}  # with an answer or without: it may have been heeded
-    same = [f for d in t.dashboards for f in d.sent if f.type in said_so and reason_of(f) == reason]
-    same_rest = [e for e in t.exchanges if isinstance(e.request, dict) and e.request.get("reason") == reason]
     bare = [e for e in t.exchanges if reason is None and e.operation in {*ACTIONS, "emergencyStop"}]
-    return len(same) + len(same_rest) + len(bare)
+    return t.remember(_reasons)[repr(reason)] + len(bare)
+
+
+def _reasons(t: Timeline) -> Counter[str]:
+    said_so = {"AGENT_CONTROL", "EMERGENCY_STOP"}  # with an answer or without: it may have been heeded
+    said = [reason_of(f) for d in t.dashboards for f in d.sent if f.type in said_so]
+    said += [e.request.get("reason") for e in t.exchanges if isinstance(e.request, dict)]
+    return Counter(map(repr, said))
 
 
 def reason_of(frame: Frame) -> object:

@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from conformance import reading
 from conformance.dialogue import said_on
 from conformance.rule import Finding, Rule
-from conformance.views import Heartbeat, Item, connections_of, heartbeats, is_cut_short, life_ends, reads, statuses
+from conformance.views import (
+    Heartbeat,
+    Item,
+    beats_of,
+    connections_of,
+    heartbeats,
+    is_cut_short,
+    is_in_shape,
+    life_ends,
+    reads,
+    statuses,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,19 +95,17 @@ def kept_beats(t: Timeline) -> Iterator[Kept]:
     for beat in beats:
         if is_cut_short(t, beat):
             continue
-        following = [at for at, seq in _said(t, beat.agent_id) if seq > beat.sent.seq]
+        following = [at for at, seq in t.remember(_said, beat.agent_id) if seq > beat.sent.seq]
         end = min([*following, life_ends(t, beat.agent_id, beat.sent)])
         items = [i for i in reads(t, beat.agent) if i.where.seq > beat.answer.seq and i.ended <= end]
         if any(_follows(i, beat) for i in items) or any(i.where.at > t.bound(beat.sent.at, 1.0) for i in items):
             yield Kept(beat, items)
 
 
-def _said(t: Timeline, agent_id: str) -> Iterator[tuple[float, int]]:
+def _said(t: Timeline, agent_id: str) -> list[tuple[float, int]]:
     """When an agent sent valid heartbeats, and their `seq`: also those of which nobody knows what became of them."""
-    for agent in connections_of(t, agent_id):
-        for f in agent.sent:
-            if f.type == "AGENT_HEARTBEAT" and t.contract.shapes.accepts(SCHEMA, f.payload):
-                yield f.at, f.seq
+    sent = (f for agent in connections_of(t, agent_id) for f in beats_of(agent))
+    return [(f.at, f.seq) for f in sent if is_in_shape(t, f)]
 
 
 def _follows(item: Item, beat: Heartbeat) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from conformance.dialogue import ANSWER_SECONDS, Said, ended_over, is_valid, said
+from conformance.dialogue import ANSWER_SECONDS, Said, ended_over, is_valid, said_as
 from conformance.rule import Finding, Rule
 
 if TYPE_CHECKING:
@@ -24,9 +24,9 @@ TAKEN_OVER = 4008
 
 def greetings(t: Timeline) -> Iterator[Said]:
     """Each valid AGENT_CONNECT that is the first word on its socket, with an id that no other user's agent has."""
-    for s in said(t):
+    for s in said_as(t, "AGENT_CONNECT"):
         c = s.connection
-        if s.sent.type != "AGENT_CONNECT" or c.sent[0] is not s.sent or c.channel not in {"agent", "shared"}:
+        if c.sent[0] is not s.sent or c.channel not in {"agent", "shared"}:
             continue
         if not is_valid(s, t) or s.sent.payload["agentId"] in _others_ids(t, c) or _is_excused(s):
             continue

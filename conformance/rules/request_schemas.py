@@ -110,7 +110,7 @@ def refusals(t: Timeline) -> Iterator[Refused]:
     """Writing requests that were refused, for the schema or for the token, and that somebody looked after."""
     served: set[str] = set()
     for e in judged(t):
-        served |= texts(e.request) if e.status < REFUSED else set()
+        served |= set(texts(e.request)) if e.status < REFUSED else set()
     for e in judged(t, credential=None):
         operation = t.contract.operations.get(e.operation or "")
         if operation is None or operation.method == "GET" or e.status < REFUSED or not operation.secured:
@@ -119,7 +119,7 @@ def refusals(t: Timeline) -> Iterator[Refused]:
         looks = looks_around(t, e, e.user)
         lists = tuple(_lists_after(t, e)) if resource is None else ()
         told = tuple(_told(t, e)) if is_known(t, e) else ()
-        own = frozenset(text for text in texts(e.request) - served if _is_own(text))
+        own = frozenset(text for text in set(texts(e.request)) - served if _is_own(text))
         if looks or told or (lists and own):
             yield Refused(e, looks, lists, told, own)
 
@@ -167,7 +167,7 @@ def nothing_happened(r: Refused, _t: Timeline) -> Iterator[Finding]:
     for answer in r.lists:
         rows = answer.value.get("data") if isinstance(answer.value, dict) else None
         for index, row in enumerate(rows if isinstance(rows, list) else ()):
-            if found := sorted(texts(row) & r.own_texts):
+            if found := sorted(r.own_texts.intersection(texts(row))):
                 says = f"{r.e.label} was refused and made something all the same"
                 yield Finding(says, answer, f"/data/{index}", "nothing of it", found[0][:80], (r.e,), clauses=clause)
                 return

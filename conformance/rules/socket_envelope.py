@@ -108,12 +108,13 @@ def forward_in_time(connection: Connection, _t: Timeline) -> Iterator[Finding]:
     """The envelope's timestamp never goes back: from frame to frame, and from message to message inside BATCHes."""
     before: dict[bool, Frame] = {}
     for frame in connection.received:
-        if not isinstance(_stamp(frame), int | float):
+        stamp = _stamp(frame)
+        if not isinstance(stamp, int | float):
             continue
         last = before.get(frame.batch is None)
-        if last is not None and _stamp(frame) < _stamp(last):
+        if last is not None and stamp < _stamp(last):
             says = "the timestamp goes back from one message to the next: dashboards show things in the wrong order"
-            yield Finding(says, frame, "/timestamp", "not before the message before it", _stamp(frame), (last,))
+            yield Finding(says, frame, "/timestamp", "not before the message before it", stamp, (last,))
         before[frame.batch is None] = frame
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 
 from conformance import reading
-from conformance.dialogue import ANSWER_SECONDS, Said, is_valid, refusal, said
+from conformance.dialogue import ANSWER_SECONDS, Said, is_valid, refusal, said, said_as
 from conformance.rule import Finding, Rule
 from conformance.timeline import MISSING
 from conformance.views import rest_agents, statuses
@@ -107,7 +107,7 @@ def traces_of(s: Said, t: Timeline, what: str) -> Iterator[Finding]:
 def _reported(t: Timeline) -> dict[int, set[int]]:
     """Each count that heartbeats reported which were not refused, with the `seq` of these."""
     found: dict[int, set[int]] = {}
-    for s in said(t):
+    for s in said_as(t, "AGENT_HEARTBEAT"):
         if (count := _count(s.sent)) is not None and not s.errors:
             found.setdefault(count, set()).add(s.sent.seq)
     return found

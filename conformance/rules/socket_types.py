@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from conformance.world.link import Link
     from conformance.world.world import World
 
-SIDES = ("from-agent", "from-dashboard", "to-agent", "to-dashboard")
 TRACE = re.compile(
     r'Traceback \(most recent|File "[^"]+", line \d+|\n\s+at \S+ ?\(|\(node:internal|\bat .+\.[jt]s:\d+:\d+'
 )
@@ -28,14 +27,14 @@ TRACE = re.compile(
 
 def unknown_types(t: Timeline) -> Iterator[Said]:
     """Each message of a type that the contract does not know, on an initialised connection."""
-    return (s for s in _enveloped(t) if not any(t.contract.message(side, s.sent.type) for side in SIDES))
+    known = t.contract.types
+    return (s for s in _enveloped(t) if s.sent.type not in known)
 
 
 def wrong_types(t: Timeline) -> Iterator[Said]:
     """Each message of a type that belongs to the other role or the other direction, on an initialised connection."""
     for s in _enveloped(t):
-        known = any(t.contract.message(side, s.sent.type) for side in SIDES)
-        if known and t.contract.message(f"from-{s.connection.role}", s.sent.type) is None:
+        if s.sent.type in t.contract.types and t.contract.message(f"from-{s.connection.role}", s.sent.type) is None:
             yield s
 
 
@@ -92,10 +91,9 @@ def fit_to_show(error: Frame, t: Timeline) -> Iterator[Finding]:
         name = v.pointer.strip("/") or "payload"
         says = f"ERROR without a right {name}: clients cannot act on it"
         yield Finding(says, error, "/payload" + v.pointer, v.expected, v.got)
-    for found in filter(None, map(TRACE.search, sorted(texts(error.payload)))):
+    if found := TRACE.search("\n".join(texts(error.payload))):
         says = "an ERROR holds a stack trace: it tells strangers how the backend is built"
         yield Finding(says, error, "/payload", "a sentence for people", found.group()[:200])
-        return
 
 
 def _no(code: str, **more: object) -> dict[str, Any]:

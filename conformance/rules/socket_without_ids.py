@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from conformance.dialogue import ANSWER_SECONDS, OWN_ANSWER, Said, ended_over, is_valid, said
+from conformance.dialogue import ANSWER_SECONDS, OWN_ANSWER, Said, ended_over, is_valid, said_as
 from conformance.rule import Finding, Rule, provocation
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ LACKING: tuple[dict[str, Any], ...] = ({}, {"id": ...}, {"timestamp": ...}, NEIT
 
 def when(t: Timeline) -> Iterator[Said]:
     """Each valid message without id or timestamp; beside role messages, only of types that are answered when whole."""
-    everything = [s for s in said(t) if s.sent.type in SERVED and isinstance(s.sent.value, dict)]
+    everything = said_as(t, *SERVED)
     answered = {
         s.sent.type for s in everything if s.answers and not s.errors and {"id", "timestamp"} <= set(s.sent.value)
     }

@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from conformance import reading
 from conformance.rule import Finding, Rule
-from conformance.views import Heartbeat, Item, heartbeats, is_flood, statuses, unknown_connections, watchers
+from conformance.views import (
+    Heartbeat,
+    Item,
+    beats_of,
+    connections_of,
+    heartbeats,
+    is_flood,
+    statuses,
+    unknown_connections,
+    watchers,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,9 +111,10 @@ def before_first_beat(t: Timeline) -> Iterator[tuple[Connection, Frame]]:
     """Each AGENT_STATUS about an agent of ours that has not sent any heartbeat yet."""
     for dashboard in t.dashboards:
         for frame in dashboard.of_kind("AGENT_STATUS"):
-            mine = [a for a in t.agents if a.agent_id == reading.agent_id(frame.payload) and a.user == dashboard.user]
-            said = (f for a in (*mine, *unknown_connections(t, reading.agent_id(frame.payload))) for f in a.sent)
-            if mine and not any(f.type == "AGENT_HEARTBEAT" and f.seq < frame.seq for f in said):
+            agent_id = reading.agent_id(frame.payload)
+            mine = [a for a in connections_of(t, agent_id) if a.user == dashboard.user]
+            beats = (beats_of(a)[:1] for a in (*mine, *unknown_connections(t, agent_id)))
+            if mine and not any(f.seq < frame.seq for first in beats for f in first):
                 yield mine[0], frame
 
 

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from conformance import reading
 from conformance.command_scene import ONE, TWO, asks, completes, takes
-from conformance.dialogue import ANSWER_SECONDS, Said, is_valid, refusal, said
+from conformance.dialogue import ANSWER_SECONDS, Said, is_valid, refusal, said_as
 from conformance.history_views import BOTH
 from conformance.rest_views import judged
 from conformance.rule import Finding, Rule, provocation
@@ -38,9 +38,8 @@ class Wrong(NamedTuple):
 
 
 def _messages(t: Timeline) -> Iterator[Said]:
-    for s in said(t):
-        is_one = s.sent.type in ABOUT_COMMANDS and s.connection.role == "agent" and s.ready
-        if is_one and is_valid(s, t) and (s.answers or s.unanswered(t)):
+    for s in said_as(t, *ABOUT_COMMANDS):
+        if s.connection.role == "agent" and s.ready and is_valid(s, t) and (s.answers or s.unanswered(t)):
             yield s
 
 

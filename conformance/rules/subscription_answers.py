@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from conformance.command_orders import orders
 from conformance.command_scene import ONE, TWO, asks
-from conformance.dialogue import ANSWER_SECONDS, Said, is_valid, said
+from conformance.dialogue import ANSWER_SECONDS, Said, is_valid, said_as
 from conformance.interest import SUBSCRIBE, UNSUBSCRIBE
 from conformance.rule import Finding, Rule, provocation
 from conformance.views import deletions
@@ -25,8 +25,8 @@ SHAPE = "common.json#/$defs/EffectiveSubscriptions"
 
 
 def _changes(t: Timeline) -> Iterator[Said]:
-    for s in said(t):
-        if s.sent.type in {SUBSCRIBE, UNSUBSCRIBE} and s.ready and is_valid(s, t) and (s.answers or s.unanswered(t)):
+    for s in said_as(t, SUBSCRIBE, UNSUBSCRIBE):
+        if s.ready and is_valid(s, t) and (s.answers or s.unanswered(t)):
             yield s
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from conformance.dialogue import Said, is_valid, said
+from conformance.dialogue import Said, is_valid, said_as
 from conformance.interest import SUBSCRIBE, UNSUBSCRIBE, Interest, interests
 from conformance.rule import Finding, Rule
 from conformance.views import Heartbeat, heartbeats, is_flood
@@ -35,7 +35,7 @@ def during(fits: Callable[[Interest], bool]) -> Callable[[Timeline], Iterator[He
     def when(t: Timeline) -> Iterator[Heard]:
         """Each of them."""
         for dashboard in t.dashboards:
-            for interest in interests(dashboard, t):
+            for interest in interests(t, dashboard):
                 if fits(interest):
                     yield from _beats(interest, t)
 
@@ -75,8 +75,8 @@ def as_subscribed(heard: Heard, _t: Timeline) -> Iterator[Finding]:
 
 def askers(t: Timeline) -> Iterator[Said]:
     """Each valid DASHBOARD_INIT for its own user that leaves agents out or says all, and that had time to be served."""
-    for s in said(t):
-        if s.sent is not s.connection.init or s.sent.type != "DASHBOARD_INIT" or not is_valid(s, t):
+    for s in said_as(t, "DASHBOARD_INIT"):
+        if s.sent is not s.connection.init or not is_valid(s, t):
             continue
         asked = s.sent.payload.get("subscriptions")
         every = not asked or asked.get("agents", {"all": True}) == {"all": True}

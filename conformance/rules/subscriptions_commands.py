@@ -45,7 +45,7 @@ def during(kind: str, fits: Callable[[Interest], bool]) -> Callable[[Timeline], 
         for dashboard in t.dashboards:
             if not any(f.type in {SUBSCRIBE, UNSUBSCRIBE} or "subscriptions" in f.payload for f in dashboard.sent):
                 continue  # it hears of everything, and other rules judge that
-            for interest in interests(dashboard, t, kind):
+            for interest in interests(t, dashboard, kind):
                 if fits(interest):
                     yield from _steps(interest, t, kind)
 

@@ -9,6 +9,7 @@ from conformance.history_views import histories, is_new, row_key, settled
 from conformance.rule import Finding, Rule, provocation
 from conformance.stream_scene import carries, cast, lists, prints, row
 from conformance.stream_views import (
+    Key,
     Piece,
     Switch,
     carriage,
@@ -40,9 +41,15 @@ class Repeat(NamedTuple):
 
 def repeats(t: Timeline) -> Iterator[Repeat]:
     """Each repeated sequence of a piece that had been accepted."""
+    new: dict[Key, list[Piece]] = {}
+    for p in outputs(t):
+        if p.nature == "new":
+            new.setdefault(p.key, []).append(p)
     for p in outputs(t):
         if p.nature == "repeat" and (p.said.answers or p.said.unanswered(t)):
-            same = [o for o in outputs(t) if o.key == p.key and o.sent.seq < p.sent.seq and o.nature == "new"]
+            same = [o for o in new.get(p.key, ()) if o.sent.seq < p.sent.seq]
+            if not same:
+                continue  # what had it first came out of order, and nobody says what becomes of that
             watching = [s.dashboard for s in switches(t) if s.kind == p.kind and s.on and s.holds_for(p.sent)]
             mine = [d for d in watching if d.user == p.said.connection.user]
             yield Repeat(p, same[-1], mine, [h for h in histories(t) if h.concerns(p) and settled(p, h.where, t)])
@@ -153,6 +160,14 @@ def swallowed_before_the_first_is_told(s: Scene) -> None:
     first = prints(agent, "one", 0)
     prints(agent, "one", 0)
     carries(dashboard, first)
+    s.wait(2)
+
+
+def repeated_out_of_order(s: Scene) -> None:
+    dashboard, agent = cast(s)
+    carries(dashboard, prints(agent, "six", 5))
+    for content, number in (("four", 3), ("four", 3), ("six", 5)):
+        prints(agent, content, number)
     s.wait(2)
 
 
@@ -306,7 +321,7 @@ RULES = (
         judges="A sequence that the command had before is answered by ACK and neither streamed nor kept again.",
         when=repeats,
         check=ignored,
-        good=(swallowed, swallowed_before_the_first_is_told),
+        good=(swallowed, swallowed_before_the_first_is_told, repeated_out_of_order),
         bad=(repeat_refused, repeat_unanswered, repeat_streamed, other_content_streamed, replaced),
         cases=(print_twice, print_again_after_a_loss),
     ),

@@ -61,7 +61,8 @@ class Recorder:
 
     def add(self, kind: type[E], /, *, size: int = 0, **fields: Any) -> E:
         """An event, now (or at the `at` given)."""
-        fields.setdefault("at", self.now)
+        if "at" not in fields:
+            fields["at"] = self.now
         event = kind(seq=len(self._events), **fields)
         if not self.full:
             self._events.append(event)
