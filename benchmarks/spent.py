@@ -6,6 +6,7 @@ import os
 import resource
 import statistics
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,15 +15,20 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def _of_server(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def _of_process(pid: int | str) -> tuple[int, float]:
+    """The parent of a process, and what it took of a processor; nothing of one that has just ended."""
+    with suppress(OSError):
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return int(fields[1]), (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return 0, 0.0
 
 
-def _of_ours() -> float:
-    """This process and the commands that it ran to their end."""
+def _of_ours(server: int) -> float:
+    """This process, its forks, which judge beside it, and the commands that it ran to their end."""
     ended = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return time.process_time() + ended.ru_utime + ended.ru_stime
+    others = (_of_process(p.name) for p in Path("/proc").iterdir() if p.name.isdigit() and p.name != str(server))
+    forks = sum(spent for parent, spent in others if parent == os.getpid())
+    return time.process_time() + ended.ru_utime + ended.ru_stime + forks
 
 
 @dataclass(frozen=True)
@@ -46,11 +52,12 @@ class Clock:
 
     pid: int
     now: float = field(default_factory=time.perf_counter)
-    own: float = field(default_factory=_of_ours)
+    own: float = field(init=False)
     server: float = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "server", _of_server(self.pid))
+        object.__setattr__(self, "own", _of_ours(self.pid))
+        object.__setattr__(self, "server", _of_process(self.pid)[1])
 
     def until(self, after: Clock, cases: int, seconds: float = 0.0) -> Spent:
         """What passed up to another moment; the seconds are counted here unless somebody else did."""

@@ -60,9 +60,12 @@ class Contract:
         return self.shapes.violations(schema, value)
 
     def message(self, side: str, kind: str) -> Message | None:
-        """The message of that type on that side (`to-dashboard`), if the contract has one."""
-        key = f"{side}.{kind.replace(':', '_')}"
-        return self.messages.get(key)
+        """The message of just that type on that side (`to-dashboard`), if the contract has one."""
+        return self._by_type.get((side, kind))
+
+    @cached_property
+    def _by_type(self) -> dict[tuple[str, str], Message]:
+        return {(m.side, m.type): m for m in self.messages.values()}
 
     @cached_property
     def types(self) -> frozenset[str]:

@@ -91,6 +91,13 @@ def _wanted(keyword: str, error: jsonschema_rs.ValidationError) -> str:
         return str(error.message)
 
 
+def _place(error: jsonschema_rs.ValidationError) -> tuple[str, str]:
+    """Where a value breaks its schema, and by which keyword; of what is missing the place where it belongs."""
+    keyword = str(error.schema_path[-1]) if error.schema_path else "schema"
+    pointer = _pointer(error.instance_path)
+    return f"{pointer}/{error.kind.as_dict()['property']}" if keyword == "required" else pointer, keyword
+
+
 def _value_at(value: Any, path: Any) -> Any:
     for part in path:
         value = value[part]
@@ -131,7 +138,7 @@ class Shapes:
 
     def broken(self, name: str, value: Any) -> set[tuple[str, str]]:
         """The places and keywords that a value breaks, by the quick validator alone: for counting, not for judging."""
-        return {(v.pointer, v.keyword) for v in self.suspected(name, value)}
+        return {_place(error) for error in self._fast_validator(name).iter_errors(value)}
 
     def faults(self, name: str, value: Any) -> int:
         """In how many ways a value breaks its schema, by the quick validator alone."""
@@ -143,13 +150,10 @@ class Shapes:
 
     @staticmethod
     def _violation(value: Any, error: jsonschema_rs.ValidationError) -> Violation:
-        path = list(error.instance_path)
-        keyword = str(error.schema_path[-1]) if error.schema_path else "schema"
-        pointer = _pointer(path)
+        pointer, keyword = _place(error)
         if keyword == "required":
-            name = str(error.kind.as_dict()["property"])
-            return Violation(f"{pointer}/{name}", "required", f"a field {name}", "nothing")
-        return Violation(pointer, keyword, _wanted(keyword, error), _value_at(value, path))
+            return Violation(pointer, keyword, f"a field {error.kind.as_dict()['property']}", "nothing")
+        return Violation(pointer, keyword, _wanted(keyword, error), _value_at(value, error.instance_path))
 
     def _fast_validator(self, name: str) -> jsonschema_rs.Draft202012Validator:
         if (made := self._fast.get(name)) is None:

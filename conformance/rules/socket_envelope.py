@@ -137,6 +137,10 @@ def not_json(s: Scene) -> None:
     s.dashboard().gets_text("hello")
 
 
+def snapshot_by_another_name(s: Scene) -> None:
+    s.dashboard().gets("dashboard_connected", {"agents": [], "timestamp": s.now})
+
+
 def without_id(s: Scene) -> None:
     s.dashboard().told("a1")
     s.agent("a1").gets("SERVER_HEARTBEAT", {"serverTime": s.now, "nextPingExpected": 1}, id=...)
@@ -229,6 +233,7 @@ RULES = (
         good=(right_and_more, wrong_case_is_not_ours, in_a_batch),
         bad=(
             not_json,
+            snapshot_by_another_name,
             without_id,
             time_as_text,
             flat,
