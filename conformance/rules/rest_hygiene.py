@@ -6,6 +6,7 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from conformance.asked import texts
 from conformance.rest_views import answered
 from conformance.rule import Finding, Rule
 from conformance.rules.rest_envelope import refusals, refusals_of_every_kind
@@ -36,19 +37,6 @@ INSIDES = {
 
 SHORT = 1000
 """Characters of a text that is looked at once however often it is said."""
-
-
-def texts(value: object) -> Iterator[str]:
-    """Every string in a JSON value."""
-    match value:
-        case str():
-            yield value
-        case dict():
-            for inner in value.values():
-                yield from texts(inner)
-        case list():
-            for inner in value:
-                yield from texts(inner)
 
 
 def shows_nothing(e: Exchange, _t: Timeline) -> Iterator[Finding]:

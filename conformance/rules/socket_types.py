@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from conformance.world.world import World
 
 TRACE = re.compile(
-    r'Traceback \(most recent|File "[^"]+", line \d+|\n\s+at \S+ ?\(|\(node:internal|\bat .+\.[jt]s:\d+:\d+'
+    r'Traceback \(most recent|File "[^"]+", line \d+|\n\s+at \S+ ?\(|\(node:internal|at (?<=\bat ).+\.[jt]s:\d+:\d+'
 )
 
 
