@@ -11,7 +11,7 @@ from propcache.api import cached_property
 from conformance import reading
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from conformance.timeline import Closed, Frame, Note, Opened
 
@@ -36,7 +36,11 @@ class Connection:
     @cached_property
     def sent(self) -> list[Frame]:
         """Frames from the tester, as long as the connection stood."""
-        return [f for f in self.frames if f.is_sent and (self.closed is None or f.seq < self.closed.seq)]
+        return list(self._leaving())
+
+    def _leaving(self) -> Iterator[Frame]:
+        last = self.closed.seq if self.closed else math.inf
+        return (f for f in self.frames if f.is_sent and f.seq < last)
 
     @cached_property
     def late(self) -> list[Frame]:
@@ -46,8 +50,11 @@ class Connection:
     @cached_property
     def received(self) -> list[Frame]:
         """Messages from the backend, those inside a BATCH among them, after the BATCH itself; none after a stall."""
+        return list(self._coming())
+
+    def _coming(self) -> Iterator[Frame]:
         last = self.stalled.seq if self.stalled else math.inf
-        return [f for f in self.frames if not f.is_sent and f.seq < last]
+        return (f for f in self.frames if not f.is_sent and f.seq < last)
 
     @cached_property
     def _by_kind(self) -> dict[str, list[Frame]]:
@@ -74,7 +81,7 @@ class Connection:
     @cached_property
     def init(self) -> Frame | None:
         """The first role message sent on it (AGENT_CONNECT or DASHBOARD_INIT)."""
-        return next((f for f in self.sent if f.type in {"AGENT_CONNECT", "DASHBOARD_INIT"}), None)
+        return next((f for f in self._leaving() if f.type in {"AGENT_CONNECT", "DASHBOARD_INIT"}), None)
 
     @cached_property
     def role(self) -> str:
@@ -88,7 +95,7 @@ class Connection:
         """The backend's yes to the role message: ACK for an agent; DASHBOARD_READY (or what stands for it) else."""
         if self.init is None:
             return None
-        later = (f for f in self.received if f.seq > self.init.seq)
+        later = (f for f in self._coming() if f.seq > self.init.seq)
         if self.role == "agent":
             return next((f for f in later if f.kind == "ACK" and f.payload.get("success") is not False), None)
         return next((f for f in later if f.kind in {"DASHBOARD_READY", "ACK"}), None)

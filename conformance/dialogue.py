@@ -101,7 +101,10 @@ def _assigned(connection: Connection) -> dict[int, list[Frame]]:
         if frame.kind in {"ACK", "ERROR", *_ASKED_BY}:
             loose.append(frame)
     _assign_loose(connection, loose, found)
-    return {seq: sorted(frames, key=lambda f: f.seq) for seq, frames in found.items()}
+    for frames in found.values():
+        if len(frames) > 1:
+            frames.sort(key=lambda f: f.seq)
+    return found
 
 
 def _assign_loose(connection: Connection, loose: list[Frame], found: dict[int, list[Frame]]) -> None:

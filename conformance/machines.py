@@ -26,6 +26,7 @@ STEPS: Mapping[str, str] = {
     "DASHBOARD_UNSUBSCRIBE": "dashboard.unsubscribe",
 }
 """Message type → the cause that it is, where no more than its acceptance matters."""
+CAUSES = {"AGENT_CONNECT", "DASHBOARD_INIT", "AGENT_ERROR", *STEPS}
 BY = {
     "cancel": "command.cancelled",
     "stop": "command.cancelled",
@@ -67,6 +68,8 @@ def _of_connection(c: Connection, t: Timeline) -> Iterator[str]:
     role, ready = (c.role, "connected" if c.role == "agent" else "ready")
     state = "opened"
     for s in said_on(c):
+        if s.sent.type not in CAUSES:
+            continue
         if not s.answers or s.errors or not is_valid(s, t):
             foreign = s.errors and s.errors[0].payload.get("code") == "FORBIDDEN" and s.sent.type == "DASHBOARD_INIT"
             if foreign and state == "opened":
@@ -107,7 +110,7 @@ def _of_agent(agent_id: str, connections: list[Connection], lost: list[Loss], t:
     happened: list[tuple[float, str]] = []
     for c in connections:
         for s in said_on(c):
-            if s.answers and not s.errors and is_valid(s, t):
+            if s.sent.type in CAUSES and s.answers and not s.errors and is_valid(s, t):
                 first = s.sent is c.init
                 cause = _cause(s.sent.type, "agent", "opened" if first else "connected", s.sent.payload)
                 if cause and cause != "agent.ping":

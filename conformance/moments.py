@@ -15,6 +15,7 @@ from conformance import reading
 from conformance.command_life import NOTICED
 from conformance.remembered import remembered
 from conformance.rule import Finding
+from conformance.timeline import Closed
 from conformance.views import Item, causes, connections_of, deletions, items_of, losses, narrowed, reads
 
 if TYPE_CHECKING:
@@ -128,7 +129,8 @@ def _spans(t: Timeline, agent: Connection) -> Iterator[Span]:
 
 def _taken(t: Timeline, agent: Connection, cause: Event) -> float:
     """By when a cause has taken effect: of a loss that the backend did not make itself, when it says so (DIS-1)."""
-    if not any(x.closed is cause and x.closed.by != "backend" for x in losses(t)):
+    is_loss = isinstance(cause, Closed) and cause.by != "backend" and any(x.closed is cause for x in losses(t))
+    if not is_loss:
         return getattr(cause, "ended", cause.at)
     said = [i for i in reads(t, agent) if reading.status(i.value) == "OFFLINE"]
     for dashboard in t.dashboards_of(agent.user):

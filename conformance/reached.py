@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from conformance.connection import Connection
-    from conformance.contract import Contract, Operation
+    from conformance.contract import Contract, Message, Operation
     from conformance.contract.shapes import Shapes
-    from conformance.timeline import Exchange, Timeline
+    from conformance.dialogue import Said
+    from conformance.timeline import Exchange, Frame, Timeline
 
 TOO_MANY = 429
 MOST = 20
@@ -64,8 +65,8 @@ class _Reader:
     def __init__(self, contract: Contract) -> None:
         self._contract = contract
         self._looked_at: Counter[str] = Counter()
-        self._found: set[tuple[Any, ...]] = set()
-        """Messages, and owner, place and kind of value, of what has been told: of another one there is nothing new."""
+        self._found: set[tuple[str, str, type | None]] = set()
+        """Owner, place and kind of value of what has been told: of another one there is nothing new to tell."""
 
     def reached(self, t: Timeline) -> Iterator[tuple[str, str]]:
         """Everything on a timeline, as often as it comes."""
@@ -91,22 +92,32 @@ class _Reader:
             yield from self._put(shape, self._typed(shape, e.query[name]))
 
     def _said(self, connection: Connection) -> Iterator[tuple[str, str]]:
+        frames: dict[tuple[bool, str], list[Frame]] = {}
         for frame in connection.frames:
-            side = f"{'from' if frame.is_sent else 'to'}-{connection.role}"
-            if (message := self._contract.message(side, frame.type)) is None:
+            frames.setdefault((frame.is_sent, frame.type), []).append(frame)
+        for (is_sent, kind), alike in frames.items():
+            message = self._contract.message(f"{'from' if is_sent else 'to'}-{connection.role}", kind)
+            if message is None:
                 continue
-            if self._is_new(message.key):
-                yield "messages", message.key
-            if frame.is_sent or not current(connection):
-                continue
-            yield from self._came(Shape(message.key, message.schema, is_sent=False), _payload(frame.value))
-        for s in said_on(connection) if current(connection) and connection.credential == VALID else ():
-            message = self._contract.message(f"from-{connection.role}", s.sent.type)
-            if message is not None and (s.answers or message.answer is None):
+            yield "messages", message.key
+            for frame in alike[:MOST] if not is_sent and current(connection) else ():
+                yield from self._came(Shape(message.key, message.schema, is_sent=False), _payload(frame.value))
+        if not current(connection) or connection.credential != VALID:
+            return
+        for kind in [kind for is_sent, kind in frames if is_sent]:
+            message = self._contract.message(f"from-{connection.role}", kind)
+            if message is not None:
+                yield from self._put_all(message, [s for s in said_on(connection) if s.sent.type == kind])
+
+    def _put_all(self, message: Message, said: list[Said]) -> Iterator[tuple[str, str]]:
+        """What a connection said in messages of one type, those that were heeded."""
+        shape = Shape(message.key, message.schema, is_sent=True)
+        for s in said:
+            if s.answers or message.answer is None:
                 self._looked_at[message.key] += 1
                 if self._looked_at[message.key] > MOST_SENT:
-                    continue
-                yield from self._put(Shape(message.key, message.schema, is_sent=True), _payload(s.sent.value))
+                    return
+                yield from self._put(shape, _payload(s.sent.value))
 
     def _put(self, shape: Shape, value: Any) -> Iterator[tuple[str, str]]:
         """A value that the tester put to the backend."""

@@ -110,6 +110,7 @@ class Shapes:
     def __init__(self, schemas: Mapping[str, Any]) -> None:
         self.documents = schemas
         self._fast: dict[str, jsonschema_rs.Draft202012Validator] = {}
+        self._checks: dict[str, Callable[[Any], bool]] = {}
         self._slow: dict[str, Validator] = {}
 
     @cached_property
@@ -146,7 +147,11 @@ class Shapes:
 
     def accepts(self, name: str, value: Any) -> bool:
         """Whether `value` fits the schema."""
-        return self._fast_validator(name).is_valid(value)
+        return (self._checks.get(name) or self._check(name))(value)
+
+    def _check(self, name: str) -> Callable[[Any], bool]:
+        check = self._checks[name] = self._fast_validator(name).is_valid
+        return check
 
     @staticmethod
     def _violation(value: Any, error: jsonschema_rs.ValidationError) -> Violation:
@@ -156,11 +161,11 @@ class Shapes:
         return Violation(pointer, keyword, _wanted(keyword, error), _value_at(value, error.instance_path))
 
     def _fast_validator(self, name: str) -> jsonschema_rs.Draft202012Validator:
-        if (made := self._fast.get(name)) is None:
-            made = self._fast[name] = jsonschema_rs.Draft202012Validator(
+        if name not in self._fast:
+            self._fast[name] = jsonschema_rs.Draft202012Validator(
                 {"$ref": BASE + name}, validate_formats=True, registry=self._fast_registry
             )
-        return made
+        return self._fast[name]
 
     def _slow_validator(self, name: str) -> Validator:
         if name not in self._slow:

@@ -18,7 +18,7 @@ import time
 import warnings
 from contextlib import suppress
 from multiprocessing import Pipe
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from conformance.judge import judge_all
 from conformance.reached import reached
@@ -40,7 +40,8 @@ NICE = 10
 """How much it gives way: nobody waits for a judgement, and all wait for a backend that shares the machine with it."""
 GARBAGE = (50_000, 10, 10)
 """When it is looked for: a timeline leaves next to none, but rules may."""
-MOMENT = struct.Struct("d")
+MOMENT: Final = "d"
+"""How the moment is kept from which on all are to hurry: as a float."""
 
 
 class Question(NamedTuple):
@@ -75,7 +76,7 @@ class JudgingProcess:
         """Starts it. Raises `NobodyError`."""
         if sys.platform != "linux":  # elsewhere a fork may hold what a library of the system's needs
             raise NobodyError(sys.platform)
-        self._until = mmap.mmap(-1, MOMENT.size)
+        self._until = mmap.mmap(-1, struct.calcsize(MOMENT))
         self.hurry(math.inf)
         self._line, other = Pipe()
         try:
@@ -86,7 +87,7 @@ class JudgingProcess:
 
     def hurry(self, until: float) -> None:
         """Nothing is to be judged after that moment."""
-        self._until[:] = MOMENT.pack(until)
+        self._until[:] = struct.pack(MOMENT, until)
 
     def judged(self, timeline: Timeline, rules: Sequence[str], until: float) -> tuple[list[Judgement], bool]:
         """What the rules say, and whether time was over; what the timeline reaches is remembered on it.
@@ -125,7 +126,7 @@ class _Judge:
         self._line = line
         self._rules = rules
         self._contract = contract
-        self._until = until
+        self._hurried = memoryview(until).cast(MOMENT)
 
     def work(self) -> None:
         """Answers until nobody asks any more."""
@@ -139,9 +140,11 @@ class _Judge:
         question: Question = pickle.loads(self._line.recv_bytes())  # noqa: S301 - from whom it is a fork of
         events = [event for _ in range(question.parts) for event in pickle.loads(self._line.recv_bytes())]  # noqa: S301
 
+        clock, until = time.monotonic, question.until
+
         def is_over() -> bool:
-            hurried: float = MOMENT.unpack_from(self._until)[0]
-            return time.monotonic() > min(question.until, hurried)
+            now = clock()
+            return now > until or now > self._hurried[0]
 
         timeline = Timeline(
             events,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from conformance.rule import Finding, Rule
 
@@ -30,15 +30,18 @@ def when(t: Timeline) -> Iterator[Stamp]:
     """The envelope's timestamp of every server message, and the payload's where it stands for the present."""
     for connection in t.connections:
         for frame in connection.received:
-            envelope = frame.value if isinstance(frame.value, dict) else {}
-            places = {"/timestamp": envelope.get("timestamp")}
-            if frame.kind in PRESENT:
-                places["/payload/timestamp"] = frame.payload.get("timestamp")
-            if frame.kind == "SERVER_HEARTBEAT":
-                places["/payload/serverTime"] = frame.payload.get("serverTime")
-            for pointer, value in places.items():
+            for pointer, value in _stamps(frame):
                 if isinstance(value, int | float) and not isinstance(value, bool):
                     yield Stamp(frame, pointer, value)
+
+
+def _stamps(frame: Frame) -> Iterator[tuple[str, Any]]:
+    if isinstance(frame.value, dict):
+        yield "/timestamp", frame.value.get("timestamp")
+    if frame.kind in PRESENT:
+        yield "/payload/timestamp", frame.payload.get("timestamp")
+    elif frame.kind == "SERVER_HEARTBEAT":
+        yield "/payload/serverTime", frame.payload.get("serverTime")
 
 
 def check(stamp: Stamp, t: Timeline) -> Iterator[Finding]:

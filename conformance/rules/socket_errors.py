@@ -51,9 +51,7 @@ def _fault(s: Said, t: Timeline) -> str:
     if not shapes.accepts("envelope-client.json", frame.value):
         return "a message with a bad envelope"
     message = t.contract.message(f"from-{s.connection.role}", frame.type)
-    if message is not None and not shapes.accepts(message.schema, frame.payload):
-        return f"{frame.type} with a bad payload"
-    return ""
+    return f"{frame.type} with a bad payload" if message is not None else ""
 
 
 def _is_json(text: str) -> bool:
