@@ -52,7 +52,7 @@ def serve(  # noqa: PLR0913, PLR0917 - one argument per option
     exit_with_stdin: Annotated[bool, typer.Option("--exit-with-stdin", help="Stop when stdin closes.")] = False,  # noqa: FBT002
 ) -> None:
     """Serve the API and the sockets; prints one JSON line once it listens."""
-    from reference_impl.defects import hard_names, names  # noqa: PLC0415 - see the module's first line
+    from reference_impl.defects import UnknownDefectError, hard_names, names  # noqa: PLC0415 - see the module's first line
 
     given = {"database_url": db, "users": tuple(user or ()), "log_level": log_level, "bus_url": bus, "bus_node": node}
     settings = _settings({name: value for name, value in given.items() if value})
@@ -72,7 +72,7 @@ def serve(  # noqa: PLR0913, PLR0917 - one argument per option
     if settings.uses_development_secret and host not in _LOOPBACK:
         _refuse("Set ONSEMBL_JWT_SECRET: the development secret is published and serves only on loopback.")
     if unknown := set(defect or ()).difference(known := names() + hard_names()):
-        _refuse(f"There is no defect {', '.join(sorted(unknown))}; there are: {', '.join(known)}")
+        _refuse(str(UnknownDefectError(min(unknown), known)))
     gc.disable()  # nothing that importing makes is garbage: a tenth of the start
     from reference_impl.run import Listening, run  # noqa: PLC0415 - see the module's first line
     from reference_impl.store import UnusableDatabaseError  # noqa: PLC0415

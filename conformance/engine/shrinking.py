@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 MOST = 5
 """Breaches that are shrunk in one run: a broken backend breaks the same thing in many ways."""
+LOOKS = 12
+"""How often at most a breach is looked for, by many plays each time, before it is told as it was seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +63,9 @@ class Shrinker:
     async def smallest(self, first: Played, seconds: float) -> Played:
         """The smallest play that still shows one of the breaches that no case before showed; else the play itself.
 
-        Of what bears no company, one edit after the other is tried. What shows in every play that ends early is
-        shrunk by such plays at first, which take a third of the time.
+        A race need not show at once: it is looked for again and again, for half of the time. Of what bears no company,
+        one edit after the other is tried. What shows in every play that ends early is shrunk by such plays at first,
+        which take a third of the time.
         """
         fresh = {signature(f) for f in first.findings if self.counts(f)} - self.done
         if not fresh or self.begun >= self.most or seconds <= 0:
@@ -82,8 +85,11 @@ class Shrinker:
         from conformance.sequences.shrink import AT_ONCE, TRIES, shrink, tries_for  # noqa: PLC0415 - seldom needed
 
         at_once = AT_ONCE if self.bears_company(provocation_of(first.script, "")) else 1
-        end = time.monotonic() + seconds
-        for _ in range(TRIES):
+        begun = time.monotonic()
+        end, enough = begun + seconds, begun + seconds / 2
+        for looked in range(LOOKS):
+            if looked >= TRIES and time.monotonic() > enough:
+                break
             shown = await asyncio.gather(*(fails(first.script, patient=n % 2 == 0) for n in range(at_once)))
             if any(shown):
                 patiently = shown[::2]

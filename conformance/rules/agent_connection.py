@@ -31,9 +31,8 @@ def _names(c: Connection) -> set[str]:
 def connects(t: Timeline) -> Iterator[Said]:
     """Each valid AGENT_CONNECT: the first that is accepted on its connection, and each one after it."""
     for s in said_as(t, "AGENT_CONNECT"):
-        if (is_valid(s, t) and s.connection.accepted and (s.answers or s.unanswered(t))) and (
-            s.ready or s.connection.accepted in s.answers
-        ):
+        first = s.connection.accepted
+        if first and is_valid(s, t) and (s.answers or s.unanswered(t)) and (s.ready or first in s.answers):
             yield s
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from conformance.contract import load_contract
-from conformance.engine.shrinking import Played, Shrinker
+from conformance.engine.shrinking import LOOKS, Played, Shrinker
 from conformance.judge import judge_all
 from conformance.rules import all_rules, disconnect
 from conformance.scene import Scene
@@ -171,6 +171,31 @@ async def test_a_race_is_looked_for_in_many_plays_at_once() -> None:
 
     assert await plays(AT_ONCE) == AT_ONCE
     assert await plays(1) == 1
+
+
+@pytest.mark.parametrize("shows_in", [5 * AT_ONCE, None])
+async def test_what_shows_seldom_is_looked_for_again_and_again(
+    shows_in: int | None,
+) -> None:
+    """After so many plays it is shrunk all the same; what never shows is told as it was, for the looking has an end."""
+    scene = Scene(CONTRACT)
+    disconnect.never(scene)
+    timeline = scene.timeline()
+    judgements = tuple(judge_all(all_rules().values(), timeline))
+    whole = script(step("race"), *(step("agent.ping", n=n) for n in range(4)))
+    plays = 0
+
+    async def play(candidate: Mapping[str, Any], _name: str, *, patient: bool) -> Played:
+        nonlocal plays
+        plays += 1
+        shows = shows_in is not None and (plays == shows_in or (plays > shows_in and patient))
+        return Played(candidate, timeline, judgements if shows and "race" in repr(candidate) else ())
+
+    best = await Shrinker(play, lambda _: True, lambda _: True).smallest(Played(whole, timeline, judgements), 30.0)
+    if shows_in is None:
+        assert (best.script, plays) == (whole, LOOKS * AT_ONCE)
+    else:
+        assert [s["cause"] for s in best.script["steps"]] == ["race"]
 
 
 @pytest.mark.parametrize("needs_patience", [True, False])

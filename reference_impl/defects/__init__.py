@@ -7,6 +7,7 @@ are for generated sequences to find.
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Final, Protocol
@@ -44,7 +45,12 @@ class Defect(Protocol):
 
 
 class UnknownDefectError(ValueError):
-    """There is no defect of that name."""
+    """There is no defect of that name; its sentence names those that are like it, else all."""
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        near = get_close_matches(name, known, n=3)
+        instead = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(known)}"
+        super().__init__(f"There is no defect {name!r}; {instead}")
 
 
 def names() -> list[str]:
@@ -66,12 +72,12 @@ def load(wanted: Sequence[str]) -> list[Defect]:
     """Import defects by name.
 
     Raises:
-        UnknownDefectError: with a sentence that lists the names there are.
+        UnknownDefectError: there is none of one of these names.
     """
     known, hard = names(), hard_names()
     for name in wanted:
         if name not in {*known, *hard}:
-            raise UnknownDefectError(f"There is no defect {name!r}; there are: {', '.join(known + hard)}")
+            raise UnknownDefectError(name, known + hard)
     return [
         import_module(f"{__name__}{f'.{_HARD}' * (name in hard)}.{name.replace('-', '_')}").DEFECT for name in wanted
     ]

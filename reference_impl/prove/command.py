@@ -44,7 +44,7 @@ def _candidates(only: str, known: Sequence[str]) -> list[Candidate]:
     globs = [glob.strip() for glob in only.split(",") if glob.strip()] or ["*"]
     chosen = [name for name in known if any(fnmatchcase(name, glob) for glob in globs)]
     if not chosen:
-        raise UnknownDefectError(f"There is no defect {only!r}; there are: {', '.join(known)}")
+        raise UnknownDefectError(only, known)
     return [
         Candidate(defect.name, defect.clauses, defect.summary, ("--defect", defect.name), defect.needs)
         for defect in load(chosen)

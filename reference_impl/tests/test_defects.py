@@ -111,6 +111,8 @@ def test_what_is_hard_says_what_it_needs(name: str) -> None:
 
 def test_unknown_names_are_refused() -> None:
     """A name that is no defect's is refused with a sentence that lists those there are."""
+    with pytest.raises(UnknownDefectError, match=r"no defect 'rest-row-id'; did you mean rest-raw-id"):
+        load(["rest-row-id"])
     with pytest.raises(UnknownDefectError, match=r"no defect 'perfect'; there are: .*rest-raw-id"):
         load(["rest-raw-id", "perfect"])
 
