@@ -27,6 +27,7 @@ STEPS: Mapping[str, str] = {
 }
 """Message type → the cause that it is, where no more than its acceptance matters."""
 CAUSES = {"AGENT_CONNECT", "DASHBOARD_INIT", "AGENT_ERROR", *STEPS}
+"""Message types that are a step of a machine once they are accepted."""
 BY = {
     "cancel": "command.cancelled",
     "stop": "command.cancelled",
